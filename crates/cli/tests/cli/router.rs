@@ -63,6 +63,104 @@ fn commands_use_the_tower_of_the_role_as_the_reference_does() {
     }
 }
 
+/// Labels of a teacher or a guide with towers by role, hard negatives, and blends.
+#[test]
+fn a_router_teaches_guides_mines_and_is_blended() {
+    let bench = Bench::new();
+    let model = router(&bench);
+    let base = golden("tiny-bert").display().to_string();
+    let train = |out: &str, base: &str, more: &str| {
+        bench.write(
+            "recipe.toml",
+            &format!(
+                "[model]\nbase = {base:?}\n[data]\ntrain = [\"pairs.jsonl\"]\ncolumns = [\"anchor\", \"positive\"]\n\
+                 [training]\nepochs = 2\nbatch_size = 4\nlearning_rate = 1e-3\nmax_steps = 4\n{more}"
+            ),
+        );
+        bench.train(out)
+    };
+    let weights = |run: &str| std::fs::read(bench.path(run).join("model/model.safetensors")).unwrap();
+    for (out, loss) in [
+        ("mse", format!("name = \"mse\"\nteacher = {model:?}\nteacher_columns = \"each\"")),
+        ("margin", format!("name = \"distill_kl_div\"\nteacher = {model:?}")),
+        ("gist", format!("name = \"gist_embed\"\nguide = {model:?}")),
+    ] {
+        succeed(&mut train(out, &base, &format!("[loss]\n{loss}\n")));
+        assert!(bench.path(out).join("model/model.safetensors").exists());
+    }
+    // A teacher whose towers are one model teaches what that model does.
+    copy_folder(&golden("tiny-bert"), &bench.path("equal/query_0_Transformer"));
+    copy_folder(&golden("tiny-bert"), &bench.path("equal/document_0_Transformer"));
+    let module = |kind: &str| format!("sentence_transformers.models.{kind}");
+    let parts = ["query_0_Transformer", "query_1_Pooling", "document_0_Transformer", "document_1_Pooling"];
+    let types: serde_json::Map<String, Value> =
+        parts.iter().map(|part| ((*part).to_owned(), json!(module(part.rsplit('_').next().unwrap())))).collect();
+    for role in ["query", "document"] {
+        copy_folder(&golden("tiny-bert/1_Pooling"), &bench.path(&format!("equal/{role}_1_Pooling")));
+    }
+    let config = json!({"types": types, "structure": {"query": &parts[..2], "document": &parts[2..]},
+        "parameters": {"default_route": "document"}});
+    bench.write("equal/router_config.json", &config.to_string());
+    let modules = json!([{"idx": 0, "name": "0", "path": "", "type": module("Router")},
+        {"idx": 1, "name": "1", "path": "2_Normalize", "type": module("Normalize")}]);
+    bench.write("equal/modules.json", &modules.to_string());
+    let equal = bench.path("equal").display().to_string();
+    for (out, teacher) in [("of-router", &equal), ("of-model", &base)] {
+        let loss = format!("[loss]\nname = \"distill_kl_div\"\nteacher = {teacher:?}\n");
+        succeed(&mut train(out, &base, &loss));
+    }
+    assert!(weights("of-router") == weights("of-model"));
+
+    let mined = bench.path("mined.jsonl").display().to_string();
+    let pairs = bench.path("pairs.jsonl").display().to_string();
+    let columns = ["--anchor", "anchor", "--positive", "positive", "--negatives", "1"];
+    succeed(command(&["hard-negatives", &pairs, "--model", &model, "--output", &mined]).args(columns));
+    let row: Value = serde_json::from_str(std::fs::read_to_string(&mined).unwrap().lines().next().unwrap()).unwrap();
+    assert!(row["negative"].is_string(), "{row}");
+
+    let tuned =
+        "[loss]\nname = \"multiple_negatives_ranking\"\n[model.lora]\nrank = 2\nroutes = [\"query\"]\nmerge = true\n";
+    succeed(&mut train("tuned", &model, tuned));
+    let out = bench.path("blended").display().to_string();
+    let trained = bench.path("tuned/model").display().to_string();
+    succeed(&mut command(&["blend", &model, &trained, "--weights", "0.5,0.5", "--out", &out]));
+    let read = |folder: &str, tower: &str| {
+        std::fs::read(std::path::Path::new(folder).join(tower).join("model.safetensors")).unwrap()
+    };
+    assert!(read(&trained, "query_0_Transformer") != read(&out, "query_0_Transformer"));
+    assert!(read(&trained, "document_0_Transformer") == read(&out, "document_0_Transformer"), "it has no adapters");
+    let error = fail(&mut command(&["blend", &model, &base, "--weights", "0.5,0.5", "--out", &out]), 1);
+    assert!(error.contains("their routers differ"), "{error}");
+}
+
+#[test]
+fn adapters_of_a_tower_are_saved_in_its_folder_and_used() {
+    let bench = Bench::new();
+    let model = router(&bench);
+    bench.write(
+        "recipe.toml",
+        &format!(
+            "[model]\nbase = {model:?}\n[model.lora]\nrank = 2\nroutes = [\"query\"]\n[data]\ntrain = [\"pairs.jsonl\"]\n\
+             columns = [\"anchor\", \"positive\"]\n[loss]\nname = \"multiple_negatives_ranking\"\n[training]\nepochs = 1\n\
+             batch_size = 4\nlearning_rate = 1e-2\nmax_steps = 4\n[evaluation]\nretrieval = [\"dev\"]\n"
+        ),
+    );
+    succeed(&mut bench.train("run"));
+    let folder = bench.path("run/model");
+    assert!(folder.join("query_0_Transformer/adapter_model.safetensors").exists());
+    assert!(folder.join("document_0_Transformer/model.safetensors").exists());
+    let trained = folder.display().to_string();
+    let dev = bench.path("dev").display().to_string();
+    assert_ne!(
+        succeed(&mut command(&["evaluate", &trained, &dev])),
+        succeed(&mut command(&["evaluate", &model, &dev])),
+        "the adapters have an effect"
+    );
+    succeed(bench.train("x").args(["--set", "model.lora.routes=[\"document\"]", "--set", "training.max_steps=1"]));
+    let error = fail(bench.train("y").args(["--set", "model.lora.routes=[\"image\"]"]), 1);
+    assert!(error.contains("[model.lora] routes: the model has no route `image`"), "{error}");
+}
+
 #[test]
 fn both_towers_are_trained_and_the_folder_has_its_router() {
     let bench = Bench::new();
