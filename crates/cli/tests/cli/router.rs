@@ -73,13 +73,19 @@ fn a_router_teaches_guides_mines_and_is_blended() {
         bench.write(
             "recipe.toml",
             &format!(
-                "[model]\nbase = {base:?}\n[data]\ntrain = [\"pairs.jsonl\"]\ncolumns = [\"anchor\", \"positive\"]\n\
+                "[model]\nbase = {base:?}\n[data]\ntrain = [\"triplets.jsonl\"]\n\
                  [training]\nepochs = 2\nbatch_size = 4\nlearning_rate = 1e-3\nmax_steps = 4\n{more}"
             ),
         );
         bench.train(out)
     };
     let weights = |run: &str| std::fs::read(bench.path(run).join("model/model.safetensors")).unwrap();
+    let triplet = |line: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        format!("{}\n", json!({"anchor": row["anchor"], "positive": row["positive"], "negative": "the sea"}))
+    };
+    let pairs = std::fs::read_to_string(bench.path("pairs.jsonl")).unwrap();
+    bench.write("triplets.jsonl", &pairs.lines().map(triplet).collect::<String>());
     for (out, loss) in [
         ("mse", format!("name = \"mse\"\nteacher = {model:?}\nteacher_columns = \"each\"")),
         ("margin", format!("name = \"distill_kl_div\"\nteacher = {model:?}")),

@@ -277,8 +277,9 @@ fn the_card_of_a_cross_encoder_gives_a_recipe_of_the_same_run() {
         ("lists.jsonl", "name = \"lambda\"\nk = 3", &["name = \"lambda\"", "k = 3", "\"ndcg_loss2pp\""]),
     ] {
         write_recipe(&bench, data, loss, "", "", RERANKING);
-        succeed(&mut bench.train(data));
-        let card = bench.path(data).join("model/README.md");
+        let run = format!("run-{data}");
+        succeed(&mut bench.train(&run));
+        let card = bench.path(&run).join("model/README.md");
         let made = succeed(&mut command(&["train", "--from-card", card.to_str().unwrap()]));
         let shared = ["kind = \"cross_encoder\"", "batch_size = 8", "learning_rate = 0.001", "kind = \"reranking\""];
         for part in shared.iter().chain(parts) {
