@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         CrossEncoderTrainer,
         CrossEncoderTrainingArguments,
     )
+    from .datasets import ParallelSentencesDataset, SentencesDataset
     from .model import SentenceTransformer
     from .model_card import SentenceTransformerModelCardData
     from .quantization import quantize_embeddings
@@ -40,10 +41,12 @@ _MODULE_OF = {
     "CrossEncoderTrainingArguments": "cross_encoder",
     "Hit": "store",
     "InputExample": "readers",
+    "ParallelSentencesDataset": "datasets",
     "SentenceTransformer": "model",
     "SentenceTransformerModelCardData": "model_card",
     "SentenceTransformerTrainer": "trainer",
     "SentenceTransformerTrainingArguments": "training_args",
+    "SentencesDataset": "datasets",
     "SimilarityFunction": "similarity",
     "Store": "store",
     "__version__": "_maana",
@@ -57,8 +60,6 @@ _MODULE_OF = {
 _REFUSED = {
     "LoggingHandler": "use logging.basicConfig; warnings of this package go to the logger 'maana'",
     "MultiVectorEncoder": "use SentenceTransformer, or CrossEncoder to rerank",
-    "ParallelSentencesDataset": "give the trainer a data set with the column 'label' of a teacher's embeddings",
-    "SentencesDataset": "give the trainer a data set",
     "SparseEncoder": "use SentenceTransformer, or the hybrid search of maana.Store",
     "export_dynamic_quantized_onnx_model": 'open the model with precision="int8"',
     "export_optimized_onnx_model": "open the model with this package instead of ONNX",
@@ -72,10 +73,12 @@ __all__ = [
     "CrossEncoderTrainingArguments",
     "Hit",
     "InputExample",
+    "ParallelSentencesDataset",
     "SentenceTransformer",
     "SentenceTransformerModelCardData",
     "SentenceTransformerTrainer",
     "SentenceTransformerTrainingArguments",
+    "SentencesDataset",
     "SimilarityFunction",
     "Store",
     "__version__",

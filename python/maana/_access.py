@@ -1,4 +1,4 @@
-"""Arguments with which models are opened."""
+"""Arguments with which models are opened and saved."""
 
 from __future__ import annotations
 
@@ -47,3 +47,9 @@ def check_device(device: Any) -> None:
     """Raise an error for a device other than the CPU."""
     if device is not None and str(device).split(":")[0] not in ("cpu", ""):
         raise ValueError(f"device is {device!r}; Maana computes on the CPU: omit it, or use 'cpu'")
+
+
+def check_safe(safe_serialization: bool) -> None:
+    """Raise an error for weights in the format of PyTorch."""
+    if not safe_serialization:
+        raise NotImplementedError("safe_serialization=False is not supported: weights are written as safetensors; omit it")

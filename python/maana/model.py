@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -13,15 +12,11 @@ import numpy as np
 from . import _maana
 from ._access import check_device, refuse
 from ._arrays import as_texts, is_single, to_tensor
-from ._base import BaseModel
 from ._fit import FitMixin
+from ._module_access import ModuleAccess
 from ._progress import progress_bar
-from ._tokenizer import Tokenizer
 from .arrow import as_arrow_texts
 from .model_card import SentenceTransformerModelCardData
-from .models import Module, Pooling, Router, Transformer
-from .models.chain import read_chain
-from .models.transformer import AutoModel
 from .quantization import quantize_embeddings
 from .similarity import SimilarityFunction
 
@@ -33,7 +28,7 @@ EmbeddingPrecision = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
-class SentenceTransformer(FitMixin, BaseModel):
+class SentenceTransformer(FitMixin, ModuleAccess):
     """A model that embeds texts.
 
     Args:
@@ -70,7 +65,6 @@ class SentenceTransformer(FitMixin, BaseModel):
     """
 
     _native_class = _maana.Encoder
-    _derived = ("tokenizer", "_modules")
     _refused = {
         "add_adapter": "train with adapters by the recipe's table [lora]",
         "cuda": "Maana computes on the CPU",
@@ -438,69 +432,6 @@ class SentenceTransformer(FitMixin, BaseModel):
             self.truncate_dim = before
 
     truncate_sentence_embeddings = truncate_embeddings
-
-    # Modules
-
-    @cached_property
-    def _modules(self) -> list[Module]:
-        return read_chain(self.native.folder, self._summary)
-
-    def __len__(self) -> int:
-        """Return the number of modules."""
-        return len(self._summary["modules"])
-
-    def __getitem__(self, index: int | slice) -> Any:
-        """Return a module of `maana.models`, or a list of some."""
-        return self._modules[index]
-
-    def __iter__(self) -> Iterator[Module]:
-        """Iterate over the modules."""
-        return iter(self._modules)
-
-    def _first_module(self) -> Module:
-        return self._modules[0]
-
-    def _last_module(self) -> Module:
-        return self._modules[-1]
-
-    @property
-    def transformers_model(self) -> AutoModel | None:
-        """The place of the encoder in PyTorch, whose `config` programs read; ``None`` without one."""
-        encoder = self._encoder_module()
-        return None if encoder is None else encoder.auto_model
-
-    @property
-    def config(self) -> Any:
-        """The fields of the encoder's `config.json`; ``None`` without one."""
-        encoder = self._encoder_module()
-        return None if encoder is None else encoder.config
-
-    @property
-    def processor(self) -> Tokenizer:
-        """The tokenizer of the model."""
-        return self.tokenizer
-
-    def _encoder_module(self) -> Transformer | None:
-        routes = [chain for module in self if isinstance(module, Router) for chain in module.sub_modules.values()]
-        everything = [module for chain in (self._modules, *routes) for module in chain]
-        return next((module for module in everything if isinstance(module, Transformer)), None)
-
-    def _tokenizer_folder(self) -> str:
-        encoder = self._encoder_module()
-        return self.native.folder if encoder is None else str(encoder.folder)
-
-    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
-        """Pool the tokens of prompts too, or not."""
-        modules = list(self)
-        for module in modules:
-            if isinstance(module, Pooling):
-                module.include_prompt = include_prompt
-        self._build(modules)
-        self._open_folder(self._built.name, self.max_seq_length)
-
-    def __repr__(self) -> str:
-        modules = "".join(f"  ({number}): {module!r}\n" for number, module in enumerate(self))
-        return f"SentenceTransformer(\n{modules})"
 
     def _save(self, path: str, card: dict[str, Any]) -> None:
         prompts = list(self.prompts.items())

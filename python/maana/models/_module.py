@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from .._access import check_safe
 from .._files import place_files, read_json, write_json
 
 if TYPE_CHECKING:
@@ -74,12 +75,6 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.get_config_dict()})"
-
-
-def check_safe(safe_serialization: bool) -> None:
-    """Raise an error for weights in the format of PyTorch."""
-    if not safe_serialization:
-        raise NotImplementedError("safe_serialization=False is not supported: weights are written as safetensors; omit it")
 
 
 def refuse_others(values: dict[str, Any], defaults: dict[str, Any]) -> None:
