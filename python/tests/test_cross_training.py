@@ -83,6 +83,15 @@ def test_a_loss_in_python_trains_as_the_native_one(tmp_path):
     assert "squares" in (tmp_path / "own" / "run" / "model" / "README.md").read_text()
 
 
+def test_the_dev_loss_of_a_loss_in_python(tmp_path):
+    def dev_loss(name, loss):
+        args = CrossEncoderTrainingArguments(tmp_path / name, num_train_epochs=1, eval_strategy="epoch")
+        trainer = CrossEncoderTrainer(CrossEncoder(FOLDER), args, SCORED, SCORED, loss)
+        return trainer.train().metrics["eval_loss"]
+
+    assert dev_loss("own", squares) == pytest.approx(dev_loss("native", losses.MSELoss()), abs=1e-6)
+
+
 def test_a_loss_in_python_of_classes_and_of_lists(tmp_path):
     shapes = []
 

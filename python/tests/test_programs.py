@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, TINY
-from maana import SentenceTransformer
+from maana import CrossEncoder, SentenceTransformer
 
 PROGRAMS = Path(__file__).parent / "programs"
 TOPICS = [
@@ -36,6 +36,8 @@ def load_dataset(name, *arguments, split):
 
     rows = [json.loads(line) for line in (ROOT / "recipes" / "demo" / "train.jsonl").read_text().splitlines()[:80]]
     anchors, positives = [row["anchor"] for row in rows], [row["positive"] for row in rows]
+    if name.endswith("gooaq"):
+        return Dataset.from_dict({"question": anchors[:48], "answer": positives[:48]})
     if name.endswith("all-nli"):
         columns = {"anchor": anchors, "positive": positives, "negative": positives[::-1]}
     else:
@@ -57,6 +59,24 @@ def test_a_training_script_of_sentence_transformers(tmp_path, monkeypatch):
         assert f"sts-test-{dim}_spearman_cosine" in printed.getvalue()
     trained = SentenceTransformer(tmp_path / "run" / "final")
     assert not np.array_equal(trained.encode("neno"), SentenceTransformer(TINY).encode("neno"))
+
+
+def test_a_training_script_of_a_cross_encoder(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(sys, "argv", ["cross_encoder.py", TINY, TINY, str(tmp_path)])
+    program = tmp_path / "program.py"
+    program.write_text(with_our_imports((PROGRAMS / "cross_encoder.py").read_text()))
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        found = runpy.run_path(str(program), run_name="__main__")
+    assert "Model num labels: 1" in printed.getvalue() and "'gooaq-dev_ndcg@10'" in printed.getvalue()
+    logged = [row for row in found["trainer"].state.log_history if "eval_runtime" in row]
+    assert {"eval_gooaq-dev_ndcg@10", "eval_gooaq-dev_base_map", "eval_order_spearman"} <= set(logged[0])
+    trained = CrossEncoder(tmp_path / "final")
+    assert np.array_equal(trained.predict(found["pairs"]), found["model"].predict(found["pairs"]))
+    card = (tmp_path / "mined" / "run" / "model" / "README.md").read_text()
+    assert "# Mined" in card and "Cross Encoder Reranking" in card and "Cross Encoder Correlation" in card
 
 
 def test_the_snippet_of_a_model_card():
