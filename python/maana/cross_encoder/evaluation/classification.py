@@ -31,6 +31,8 @@ class CrossEncoderClassificationEvaluator(PairEvaluator):
         ValueError: If there are not as many labels as pairs, or a label is none of the model's.
     """
 
+    kind = "classification"
+
     def __init__(
         self,
         sentence_pairs: Sequence[Sequence[str]],

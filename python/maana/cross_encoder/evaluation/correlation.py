@@ -28,6 +28,8 @@ class CrossEncoderCorrelationEvaluator(PairEvaluator):
         ValueError: If there are not as many scores as pairs, or the model has several labels.
     """
 
+    kind = "similarity"
+
     def __init__(
         self,
         sentence_pairs: Sequence[Sequence[str]],

@@ -30,6 +30,8 @@ class CrossEncoderRerankingEvaluator(PairEvaluator):
         ValueError: If a sample lacks a field, or the model has several labels.
     """
 
+    kind = "reranking"
+
     def __init__(
         self,
         samples: Sequence[Mapping[str, Any]] | Mapping[Any, Mapping[str, Any]],
