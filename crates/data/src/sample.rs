@@ -32,9 +32,10 @@ pub struct BatchPlan {
     pub drop_last: bool,
     /// Seed of the run; the epoch is added to it.
     pub seed: u64,
-    /// Visits the rows of every epoch in the order of the data set instead of shuffling them, as
-    /// Sentence Transformers 3.0.1 does for no-duplicates batches.
-    pub dataset_order: bool,
+    /// Draws as Sentence Transformers 3.0.1: no-duplicates batches in the order of the data set,
+    /// shuffled ones of one set by a generator that runs on from epoch to epoch, and those of
+    /// several sets alike in every epoch, as its samplers do not receive the epoch.
+    pub reproduces_301: bool,
 }
 
 /// Rule for the rows of a batch.
@@ -81,14 +82,29 @@ impl BatchPlan {
     /// Several sets have one generator, as in the reference: their batches are not those that each
     /// of them has without the others.
     pub fn epoch<'a>(&self, sets: &[&'a dyn Source], sampler: SetSampler, epoch: u64) -> Batches<'a> {
-        let order = if self.dataset_order { Order::Dataset } else { Order::Shuffled { seed: self.seed, epoch } };
+        let order = match (self.reproduces_301, self.sampler) {
+            (false, _) => Order::Shuffled { seed: self.seed, epoch },
+            (true, Sampler::NoDuplicates) => Order::Dataset { seed: self.seed },
+            (true, _) => Order::ShuffledOnce { seed: self.seed },
+        };
+        let mut generator = order.generator();
         match *sets {
-            [set] => Batches::of_one(self.draw(set, order), order.generator()),
+            [set] => {
+                if let Order::ShuffledOnce { .. } = order {
+                    (0..epoch).for_each(|_| drop(generator.permutation(set.len())));
+                }
+                Batches::of_one(self.draw(set, order), generator)
+            }
             _ => {
                 let drawn = sets.iter().map(|&set| (self.draw(set, order), self.batches_of_set(set))).collect();
-                Batches::of_several(drawn, order.generator(), sampler)
+                Batches::of_several(drawn, generator, sampler, !self.reproduces_301)
             }
         }
+    }
+
+    /// Returns true if all epochs of these sets have the same batches.
+    pub fn repeats(&self, sets: usize) -> bool {
+        self.reproduces_301 && (sets > 1 || self.sampler == Sampler::NoDuplicates)
     }
 
     fn draw<'a>(&self, set: &'a dyn Source, order: Order) -> Box<dyn Draw + 'a> {
@@ -134,7 +150,7 @@ mod tests {
         std::fs::write(&path, "a,b\nx,b1\nx,b2\ny,b3\nz,b4\nw,b5\n").unwrap();
         let source = Dataset::open(&[path], ReadOptions::default()).unwrap();
         let sampler = Sampler::NoDuplicates;
-        let plan = BatchPlan { sampler, batch_size: 2, drop_last: false, seed: 42, dataset_order: true };
+        let plan = BatchPlan { sampler, batch_size: 2, drop_last: false, seed: 42, reproduces_301: true };
         let drawn = |plan: &BatchPlan, epoch| {
             let batches = plan.epoch(&[&source], SetSampler::default(), epoch);
             batches.map(|(_, rows)| rows).collect::<Vec<_>>()
@@ -142,7 +158,7 @@ mod tests {
         assert_eq!(drawn(&plan, 0), [vec![0, 2], vec![1, 3], vec![4]]);
         assert_eq!(drawn(&plan, 1), drawn(&plan, 0));
 
-        let shuffled = BatchPlan { sampler: Sampler::Shuffle, dataset_order: false, ..plan };
+        let shuffled = BatchPlan { sampler: Sampler::Shuffle, reproduces_301: false, ..plan };
         assert_eq!(drawn(&shuffled, 1).concat(), randperm(5, 43));
         assert_ne!(drawn(&shuffled, 1), drawn(&shuffled, 0));
         let large = BatchPlan { batch_size: 32, ..plan };

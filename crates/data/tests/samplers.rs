@@ -40,7 +40,7 @@ fn batches_equal_the_reference() {
             batch_size: golden["batch_size"].as_u64().unwrap() as usize,
             drop_last: run["drop_last"].as_bool().unwrap(),
             seed: run["seed"].as_u64().unwrap(),
-            dataset_order: false,
+            reproduces_301: false,
         };
         let order = match run["sampler"].as_str() {
             Some("round_robin") => SetSampler::RoundRobin,
@@ -57,6 +57,40 @@ fn batches_equal_the_reference() {
 }
 
 #[test]
+fn batches_equal_version_3_0_1_in_every_epoch() {
+    let read = |name: &str| -> Value {
+        let path = format!("{}/../../golden/{name}", env!("CARGO_MANIFEST_DIR"));
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let golden = read("sets.json");
+    let folder = tempfile::tempdir().unwrap();
+    let texts = golden["sets"].as_array().unwrap().iter().map(|set| set["texts"].as_array().unwrap());
+    let sets = texts.enumerate().map(|(number, texts)| {
+        let rows: Vec<Value> = texts.iter().map(|text| serde_json::json!({"text": text})).collect();
+        open(&written(&folder, &format!("{number}.jsonl"), &rows))
+    });
+    let sets: Vec<Dataset> = sets.collect();
+    for run in read("sets_301.json")["runs"].as_array().unwrap() {
+        let plan = BatchPlan {
+            sampler: serde_json::from_value(run["batch_sampler"].clone()).unwrap(),
+            batch_size: golden["batch_size"].as_u64().unwrap() as usize,
+            drop_last: run["drop_last"].as_bool().unwrap(),
+            seed: run["seed"].as_u64().unwrap(),
+            reproduces_301: true,
+        };
+        let order: Option<SetSampler> = serde_json::from_value(run["sampler"].clone()).unwrap();
+        let numbers: Vec<usize> = serde_json::from_value(run["sets"].clone()).unwrap();
+        let chosen: Vec<&dyn Source> = numbers.iter().map(|&number| &sets[number] as &dyn Source).collect();
+        let epochs: Vec<Vec<(usize, Vec<u32>)>> = serde_json::from_value(run["epochs"].clone()).unwrap();
+        for (epoch, wanted) in epochs.iter().enumerate() {
+            let batches: Vec<_> = plan.epoch(&chosen, order.unwrap_or_default(), epoch as u64).collect();
+            assert_eq!(batches, *wanted, "{:?}, {order:?}, sets {numbers:?}, epoch {epoch}", plan.sampler);
+        }
+        assert_eq!(plan.repeats(chosen.len()), epochs.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}
+
+#[test]
 fn batches_by_label_have_two_rows_of_each_label() {
     let folder = tempfile::tempdir().unwrap();
     let rows: Vec<Value> = (0..300)
@@ -66,7 +100,7 @@ fn batches_by_label_have_two_rows_of_each_label() {
         .collect();
     let set = open(&written(&folder, "a.jsonl", &rows));
     for (batch_size, drop_last) in [(4, false), (10, true), (32, false)] {
-        let plan = BatchPlan { sampler: Sampler::GroupByLabel, batch_size, drop_last, seed: 1, dataset_order: false };
+        let plan = BatchPlan { sampler: Sampler::GroupByLabel, batch_size, drop_last, seed: 1, reproduces_301: false };
         let mut seen = HashSet::new();
         let batches: Vec<_> = plan.epoch(&[&set], SetSampler::default(), 3).collect();
         assert_eq!(batches.len(), plan.batches_of(&[&set], SetSampler::default()));

@@ -271,8 +271,8 @@ impl Drawn {
         {
             return Ok(Self::of_distinct(set.len(), arguments, plan));
         }
-        // In the order of the data set all epochs are equal.
-        let most = if arguments.sampler().dataset_order { 1 } else { (DRAWN_ROWS / plan.rows).max(1) as u64 };
+        let repeats = arguments.sampler().repeats(sets.len());
+        let most = if repeats { 1 } else { (DRAWN_ROWS / plan.rows).max(1) as u64 };
         let epochs = (0..plan.epochs.min(most)).map(|epoch| {
             let drawn = EpochRows::new(sets.to_vec(), epoch).batches(arguments, sampler);
             let batches = plan.pace.used(drawn.len() as u64);

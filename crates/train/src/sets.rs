@@ -104,17 +104,13 @@ impl Arguments {
             batch_size: self.batch_size,
             drop_last: self.drop_last,
             seed: self.seed,
-            dataset_order: self.batch_sampler == BatchSampler::NoDuplicates && self.reproduce == Some(Version::V3_0_1),
+            reproduces_301: self.reproduce == Some(Version::V3_0_1),
         }
     }
 }
 
 /// Refuses settings that do not fit the sets.
 pub(crate) fn check(sets: &[&dyn Source], arguments: &Arguments) -> Result<(), TrainError> {
-    if sets.len() > 1 && arguments.reproduce == Some(Version::V3_0_1) {
-        let wanted = "\"6.2\", whose order of several data sets is known";
-        return Err(TrainError::argument("reproduce", "3.0.1", wanted));
-    }
     if arguments.batch_sampler != BatchSampler::GroupByLabel {
         return Ok(());
     }

@@ -12,26 +12,33 @@ pub(crate) enum Order {
         /// Epoch, from 0.
         epoch: u64,
     },
+    /// A permutation by the generator as it is, and none at the end (Sentence Transformers 3.0.1).
+    ShuffledOnce {
+        /// Seed of the run.
+        seed: u64,
+    },
     /// Ascending in every epoch (Sentence Transformers 3.0.1, where a Python `set` undoes the
     /// shuffle).
-    Dataset,
+    Dataset {
+        /// Seed of the run, for the order of several sets.
+        seed: u64,
+    },
 }
 
 impl Order {
-    /// Returns the generator of the epoch as the reference seeds it; [`Order::Dataset`] draws
-    /// nothing.
+    /// Returns the generator of the epoch as the reference seeds it.
     pub(super) fn generator(self) -> Mt19937 {
         match self {
             Self::Shuffled { seed, epoch } => Mt19937::new(seed.wrapping_add(epoch)),
-            Self::Dataset => Mt19937::new(0),
+            Self::ShuffledOnce { seed } | Self::Dataset { seed } => Mt19937::new(seed),
         }
     }
 
     /// Returns the rows of the epoch in their order, drawn from `generator`.
     pub(super) fn rows(self, rows: usize, generator: &mut Mt19937) -> Vec<u32> {
         match self {
-            Self::Shuffled { .. } => generator.permutation(rows),
-            Self::Dataset => (0..rows as u32).collect(),
+            Self::Shuffled { .. } | Self::ShuffledOnce { .. } => generator.permutation(rows),
+            Self::Dataset { .. } => (0..rows as u32).collect(),
         }
     }
 }

@@ -43,6 +43,8 @@ enum Turns {
     Proportional(std::vec::IntoIter<usize>),
     /// Batches of the round that are left.
     RoundRobin(VecDeque<(usize, Vec<u32>)>),
+    /// The set of the next batch; none after the end.
+    OneByOne(Option<usize>),
 }
 
 impl<'a> Batches<'a> {
@@ -51,11 +53,13 @@ impl<'a> Batches<'a> {
         Self { sets: vec![set], generator, turns: Turns::One }
     }
 
-    /// Creates the batches of several sets, each with its announced number of batches.
+    /// Creates the batches of several sets, each with its announced number of batches. Round robin
+    /// ends before a round that is not whole, or in it where a set has no more.
     pub(super) fn of_several(
         sets: Vec<(Box<dyn Draw + 'a>, usize)>,
         mut generator: Mt19937,
         sampler: SetSampler,
+        whole_rounds: bool,
     ) -> Self {
         let turns = match sampler {
             SetSampler::Proportional => {
@@ -68,7 +72,8 @@ impl<'a> Batches<'a> {
                 let turns: Vec<usize> = order.iter().map(|&place| turns[place as usize]).collect();
                 Turns::Proportional(turns.into_iter())
             }
-            SetSampler::RoundRobin => Turns::RoundRobin(VecDeque::new()),
+            SetSampler::RoundRobin if whole_rounds => Turns::RoundRobin(VecDeque::new()),
+            SetSampler::RoundRobin => Turns::OneByOne(Some(0)),
         };
         Self { sets: sets.into_iter().map(|(set, _)| set).collect(), generator, turns }
     }
@@ -83,6 +88,12 @@ impl Iterator for Batches<'_> {
             Turns::One => Some((0, sets[0].draw(generator)?)),
             // A set with fewer batches than announced is passed over.
             Turns::Proportional(turns) => turns.find_map(|set| Some((set, sets[set].draw(generator)?))),
+            Turns::OneByOne(turn) => {
+                let set = *turn.as_ref()?;
+                let drawn = sets[set].draw(generator);
+                *turn = drawn.is_some().then_some((set + 1) % sets.len());
+                drawn.map(|rows| (set, rows))
+            }
             Turns::RoundRobin(round) => {
                 if round.is_empty() {
                     let draw = |(set, sampler): (usize, &mut Box<dyn Draw + '_>)| Some((set, sampler.draw(generator)?));
