@@ -126,6 +126,12 @@ def test_tensorboard_reads_the_log(run):
     reader = EventAccumulator(str(run / "tensorboard"), size_guidance={"scalars": 0})
     reader.Reload()
     assert_is_record(read(reader), rows(run))
+    step = rows(run)[-1]["step"]
+    for tag in ["runtime", "samples_per_second", "steps_per_second", "loss"]:
+        [event] = reader.Scalars(f"train/train_{tag}")
+        assert event.step == step and event.value > 0, tag
+    losses = [row["loss"] for row in rows(run) if row["event"] == "training"]
+    assert reader.Scalars("train/train_loss")[0].value == pytest.approx(sum(losses) / len(losses), rel=1e-6)
     [settings] = reader.Tensors("args/text_summary")
     assert json.loads(settings.tensor_proto.string_val[0])["batch_size"] == 4
     times = [event.wall_time for event in reader.Scalars("train/loss")]

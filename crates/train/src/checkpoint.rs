@@ -11,6 +11,7 @@ mod state_file;
 use crate::log::Log;
 use crate::plan::Position;
 use crate::schedule::Plateau;
+use crate::summary::RunSummary;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
 pub(crate) use identity::{Identity, SetIdentity};
 use maana_files::NewFolder;
@@ -262,6 +263,11 @@ impl Checkpoints {
         let path = folder.join(TENSORS_FILE);
         let parts = optional(&ours.state, &ours.run);
         state_file::read_parameters(&path, model, parts, &ours.tensors_xxh3)?.map_err(unusable)
+    }
+
+    /// Appends the summary of the complete run to the log.
+    pub(crate) fn log_summary(&mut self, summary: &RunSummary) -> Result<(), TrainError> {
+        self.log.append_summary(summary)
     }
 
     /// Appends a row to the log.

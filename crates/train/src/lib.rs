@@ -21,6 +21,7 @@ mod run;
 mod schedule;
 mod sets;
 mod step;
+mod summary;
 mod tensorboard;
 
 pub use arguments::{Arguments, Precision, Version};

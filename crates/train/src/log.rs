@@ -1,6 +1,7 @@
 //! The log of a run on disk: `record.jsonl` with one row per line and, on request, the same for
 //! TensorBoard.
 
+use crate::summary::RunSummary;
 use crate::tensorboard::EventFile;
 use crate::{Arguments, LogRow, TrainError, TrainingRecord};
 use std::fs::File;
@@ -30,6 +31,11 @@ impl Log {
     pub(crate) fn append(&mut self, row: &LogRow) -> Result<(), TrainError> {
         self.file.write_all(line(row).as_bytes()).map_err(TrainError::io("cannot write", &self.path))?;
         self.events.as_mut().map_or(Ok(()), |events| events.append(row))
+    }
+
+    /// Appends the summary of the complete run, which only TensorBoard has.
+    pub(crate) fn append_summary(&mut self, summary: &RunSummary) -> Result<(), TrainError> {
+        self.events.as_mut().map_or(Ok(()), |events| events.append_summary(summary))
     }
 
     /// Waits until `record.jsonl` is on the disk. A resumed run writes the events again.

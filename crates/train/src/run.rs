@@ -10,6 +10,7 @@ use crate::plan::Position;
 use crate::rows::most_pairs;
 use crate::schedule::{Plateau, Schedule};
 use crate::step::Step;
+use crate::summary::RunSummary;
 use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, TrainingSet, Version};
 use maana_data::{SetSampler, Source};
 use maana_kernels::Context;
@@ -468,6 +469,10 @@ impl<'a, M: Trainable> Training<'a, M> {
     }
 
     fn finish(mut self) -> Result<Outcome, TrainError> {
+        let summary = self.summary();
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.log_summary(&summary)?;
+        }
         if let Some(step) = self.state.record.best_step.filter(|step| *step != self.state.position.step) {
             match (&self.checkpoints, &self.state.best_checkpoint, &self.best_parameters) {
                 (Some(checkpoints), Some(best), _) => {
@@ -481,6 +486,25 @@ impl<'a, M: Trainable> Training<'a, M> {
             self.model.swap_average();
         }
         Ok(Outcome::Finished(self.record()))
+    }
+
+    /// Returns the summary of the run, which is complete.
+    fn summary(&self) -> RunSummary {
+        let Position { step, shown_epoch: epoch, .. } = self.state.position;
+        let (mut loss, mut from) = (self.state.window.loss, 0);
+        for row in &self.state.record.rows {
+            if let LogRow::Training { step, loss: mean, .. } = row {
+                loss += mean * (step - from) as f64;
+                from = *step;
+            }
+        }
+        let arguments = self.arguments;
+        let planned = match arguments.max_steps {
+            Some(steps) => (steps * arguments.batch_size as u64 * arguments.gradient_accumulation_steps) as f64,
+            None => self.plan.rows as f64 * arguments.epochs,
+        };
+        let rows = planned * step as f64 / self.plan.updates.max(1) as f64;
+        RunSummary { step, epoch, seconds: self.seconds(), rows, loss }
     }
 
     /// Returns the current record.

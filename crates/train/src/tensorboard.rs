@@ -1,5 +1,5 @@
 //! The event file for TensorBoard in `tensorboard/` of a run's folder: the log under the tags of
-//! the Hugging Face trainer, and the settings of the run as a text.
+//! the Hugging Face trainer, its summary at the end, and the settings of the run as a text.
 //!
 //! A resumed run cuts the file after the rows of its checkpoint and appends. Because it logs the
 //! same values again, and the encoding of a row has the same length at any time, a TensorBoard that
@@ -8,6 +8,7 @@
 mod event;
 mod frame;
 
+use crate::summary::RunSummary;
 use crate::{Arguments, LogRow, TrainError};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -63,6 +64,12 @@ impl EventFile {
         let bytes = self.scalars.events(row);
         self.file.write_all(&bytes).map_err(TrainError::io("cannot write", &self.path))
     }
+
+    /// Appends the summary of the complete run.
+    pub(crate) fn append_summary(&mut self, summary: &RunSummary) -> Result<(), TrainError> {
+        let bytes = self.scalars.summary_events(summary);
+        self.file.write_all(&bytes).map_err(TrainError::io("cannot write", &self.path))
+    }
 }
 
 impl Scalars {
@@ -72,12 +79,23 @@ impl Scalars {
             LogRow::Training { seconds, .. } => *seconds,
             LogRow::Evaluation { seconds, .. } => self.seconds + seconds,
         };
-        // An evaluation after a row of training has the same epoch.
-        let repeats = self.step.replace(row.step()) == Some(row.step());
+        let logged = row.logged();
+        self.scalars(row.step(), logged.iter().map(|(name, value)| (name.as_str(), *value)))
+    }
+
+    /// Returns the records of the summary, and advances to the end of the run.
+    fn summary_events(&mut self, summary: &RunSummary) -> Vec<u8> {
+        self.seconds = self.seconds.max(summary.seconds);
+        self.scalars(summary.step, summary.logged().into_iter())
+    }
+
+    /// Returns the records of values after an update.
+    fn scalars<'n>(&mut self, step: u64, logged: impl Iterator<Item = (&'n str, f64)>) -> Vec<u8> {
+        // Further values of an update have the same epoch.
+        let repeats = self.step.replace(step) == Some(step);
         let mut bytes = Vec::new();
-        for (name, value) in row.logged().into_iter().filter(|(name, _)| !(repeats && name == "epoch")) {
-            let event = event::scalar(self.start + self.seconds, row.step(), &tag(&name), value);
-            frame::write(&event, &mut bytes);
+        for (name, value) in logged.filter(|(name, _)| !(repeats && *name == "epoch")) {
+            frame::write(&event::scalar(self.start + self.seconds, step, &tag(name), value), &mut bytes);
         }
         bytes
     }

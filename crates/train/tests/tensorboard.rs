@@ -164,9 +164,30 @@ fn assert_reads_as(folder: &Path, rows: &[LogRow]) {
     assert!(scalars.is_sorted_by_key(|scalar| scalar.time), "no time runs backwards");
     let (times, values): (Vec<_>, Vec<_>) = scalars.into_iter().partition(|scalar| scalar.tag == "eval/runtime");
     assert_eq!(times.len(), rows.iter().filter(|row| matches!(row, LogRow::Evaluation { .. })).count());
+    let (summary, values): (Vec<_>, Vec<_>) =
+        values.into_iter().partition(|scalar| scalar.tag.starts_with("train/train_"));
+    assert_is_summary(&summary, rows);
     let found: Vec<_> = values.into_iter().map(|scalar| (scalar.step, scalar.tag, scalar.bits)).collect();
     let bits = |(step, tag, value): (u64, String, f64)| (step, tag, (value as f32).to_bits());
     assert_eq!(found, expected(rows).into_iter().map(bits).collect::<Vec<_>>());
+}
+
+/// Compares the summary at the end of a run of 30 rows in 3 epochs with its log.
+fn assert_is_summary(summary: &[Scalar], rows: &[LogRow]) {
+    let tags: Vec<&str> = summary.iter().map(|scalar| scalar.tag.as_str()).collect();
+    let expected = ["runtime", "samples_per_second", "steps_per_second", "loss"];
+    assert_eq!(tags, expected.map(|name| format!("train/train_{name}")));
+    let last = rows.last().unwrap().step();
+    assert!(summary.iter().all(|scalar| scalar.step == last));
+    let [seconds, rows_a_second, updates_a_second, loss] = [0, 1, 2, 3].map(|at| f32::from_bits(summary[at].bits));
+    assert!((rows_a_second * seconds - 90.0).abs() < 1e-3, "{rows_a_second} rows a second in {seconds} s");
+    assert!((updates_a_second * seconds - last as f32).abs() < 1e-3);
+    let losses = rows.iter().filter_map(|row| match row {
+        LogRow::Training { loss, .. } => Some(*loss),
+        LogRow::Evaluation { .. } => None,
+    });
+    let mean = losses.sum::<f64>() / last as f64;
+    assert!((f64::from(loss) - mean).abs() < 1e-5 * mean, "{loss} instead of {mean}");
 }
 
 fn settings() -> Arguments {
@@ -210,7 +231,7 @@ fn a_run_that_is_stopped_after_every_micro_batch_has_one_unbroken_file() {
 
 /// Returns the records of a file without the times at their beginning.
 fn timeless_records(path: &Path) -> Vec<Vec<u8>> {
-    let is_duration = |record: &[u8]| record.windows(12).any(|part| part == b"eval/runtime");
+    let is_duration = |record: &[u8]| record.windows(12).any(|part| part == b"eval/runtime" || part == b"train/train_");
     let records = records(path).into_iter().map(|record| record[9..].to_vec());
     // The duration of an evaluation differs from run to run, at the same length.
     records.map(|record| if is_duration(&record) { vec![0; record.len()] } else { record }).collect()

@@ -1,0 +1,32 @@
+//! The summary of a run that the Hugging Face trainer logs at its end.
+
+/// The figures of a complete run, over all resumptions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct RunSummary {
+    /// Completed updates.
+    pub(crate) step: u64,
+    /// Completed epochs.
+    pub(crate) epoch: f64,
+    /// Seconds, including evaluations.
+    pub(crate) seconds: f64,
+    /// Rows of these updates, by the count of the reference: those of all epochs or, with a number
+    /// of updates, full batches.
+    pub(crate) rows: f64,
+    /// Sum over the updates of their mean losses.
+    pub(crate) loss: f64,
+}
+
+impl RunSummary {
+    /// Returns the values under the names of the Hugging Face trainer, without `total_flos`, which
+    /// it counts for models of transformers only.
+    pub(crate) fn logged(&self) -> Vec<(&'static str, f64)> {
+        let mut logged = vec![("train_runtime", self.seconds)];
+        if self.seconds > 0.0 {
+            logged.push(("train_samples_per_second", self.rows / self.seconds));
+            logged.push(("train_steps_per_second", self.step as f64 / self.seconds));
+        }
+        logged.push(("train_loss", self.loss / self.step.max(1) as f64));
+        logged.push(("epoch", self.epoch));
+        logged
+    }
+}
