@@ -4,7 +4,7 @@ Run:  pip install sentence-transformers==6.2.0 datasets accelerate
       python make_golden_losses.py OUT_DIR
 
 Writes losses_more.json: fixed embeddings and labels, and for each case the columns, the label, the value of the loss and
-the gradient of every embedding.
+the gradient of every embedding; of losses with a layer of their own also its weight and bias, and their gradients.
 """
 import json, os, sys
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -33,6 +33,7 @@ class Fixed(torch.nn.Module):
     similarity_fn_name = "cosine"
     tokenizer = AutoTokenizer.from_pretrained(os.path.join(HERE, "tiny-bert"))
     max_seq_length = 128
+    device = "cpu"
 
     def __init__(self, key="sentence_embedding"):
         super().__init__()
@@ -157,6 +158,33 @@ for mode in ("in_batch_negatives", "hard_negatives", "all_negatives"):
     ranking(f"hardness_{mode}", "apno", hardness_mode=mode, hardness_strength=5.0)
 ranking("hardness_all_directions", "apno", alone=True, directions=everything, hardness_mode="all_negatives", hardness_strength=9.0)
 add("similarity_dot", losses.MultipleNegativesRankingLoss(m, scale=0.5, similarity_fct=util.dot_score), {"name": "multiple_negatives_ranking", "scale": 0.5, "similarity": "dot"}, "apn")
+
+# Losses with a layer of their own: behind the others, so that the numbers of those stay.
+labels["shares"] = torch.softmax(torch.randn(B, 3), dim=1)
+labels["teacher_small"] = torch.randn(B, G)
+labels["teacher_small_each"] = torch.randn(B, 2, G)
+
+
+def with_layer(name, loss, layer, recipe, cols, label):
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.copy_(torch.randn(parameter.shape) * 0.3)
+    add(name, loss, recipe, cols, label)
+    parts = [layer.weight, layer.bias]
+    cases[name]["parameters"] = [x for part in parts for x in floats(part)]
+    cases[name]["d_parameters"] = [x for part in parts for x in floats(part.grad)]
+
+
+for label in ("class", "shares"):
+    for rep, difference, product in ((True, True, False), (True, False, False), (False, True, True), (True, True, True)):
+        settings = {"num_labels": 3, "concatenation_sent_rep": rep, "concatenation_sent_difference": difference,
+                    "concatenation_sent_multiplication": product}
+        loss = losses.SoftmaxLoss(m, D, **settings)
+        name = f"softmax_{label}_{int(rep)}{int(difference)}{int(product)}"
+        with_layer(name, loss, loss.classifier, {"name": "softmax"} | settings, "ap", label)
+for cols, label in (("a", "teacher_small"), ("ap", "teacher_small"), ("ap", "teacher_small_each")):
+    loss = losses.MSELoss(m, projection_dim=G)
+    with_layer(f"mse_projected_{cols}_{label}", loss, loss.projection, {"name": "mse", "projection_dim": G}, cols, label)
 
 with open(os.path.join(OUT, "losses_more.json"), "w", encoding="utf-8") as file:
     json.dump({

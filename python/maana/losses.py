@@ -17,6 +17,7 @@ from ._refused_losses import (
 )
 
 __all__ = [
+    "AdaptiveLayerLoss",
     "AnglELoss",
     "BatchAllTripletLoss",
     "BatchHardSoftMarginTripletLoss",
@@ -39,6 +40,7 @@ __all__ = [
     "GlobalOrthogonalRegularizationLoss",
     "MSELoss",
     "MarginMSELoss",
+    "Matryoshka2dLoss",
     "MatryoshkaLoss",
     "MegaBatchMarginLoss",
     "MultipleNegativesRankingLoss",
@@ -46,6 +48,7 @@ __all__ = [
     "OnlineContrastiveLoss",
     "PythonLoss",
     "SiameseDistanceMetric",
+    "SoftmaxLoss",
     "TripletDistanceMetric",
     "TripletLoss",
 ]
@@ -221,12 +224,55 @@ class TripletLoss(Loss):
 
 
 class MSELoss(Loss):
-    """Squared difference of embeddings and the label's embedding, such as a teacher's."""
+    """Squared difference of embeddings and the label's embedding, such as a teacher's.
+
+    Args:
+        model: The model.
+        projection_dim: Columns of the label's embedding, if they are not those of the model: a
+            linear layer that projects the model's embeddings trains with it.
+    """
 
     recipe_name = "mse"
 
-    def __init__(self, model: Any = None) -> None:
-        super().__init__()
+    def __init__(self, model: Any = None, projection_dim: int | None = None) -> None:
+        super().__init__(projection_dim=projection_dim)
+
+
+class SoftmaxLoss(Loss):
+    """Class of a pair, by a linear classifier that trains with the model and is not saved with it.
+
+    Args:
+        model: The model.
+        embedding_dimension: Ignored; the classifier is as wide as the embeddings of the model.
+        num_labels: Number of classes.
+        concatenation_sent_rep: Show the classifier both embeddings.
+        concatenation_sent_difference: Show it the absolute difference of the embeddings.
+        concatenation_sent_multiplication: Show it the product of the embeddings.
+        loss_fct: ``None`` or PyTorch's ``CrossEntropyLoss``.
+    """
+
+    recipe_name = "softmax"
+
+    def __init__(
+        self,
+        model: Any = None,
+        embedding_dimension: int | None = None,
+        num_labels: int | None = None,
+        concatenation_sent_rep: bool = True,
+        concatenation_sent_difference: bool = True,
+        concatenation_sent_multiplication: bool = False,
+        loss_fct: Any = None,
+    ) -> None:
+        if num_labels is None:
+            raise ValueError("num_labels is missing: the number of classes")
+        if loss_fct is not None and type(loss_fct).__name__ != "CrossEntropyLoss":
+            raise NotImplementedError(f"loss_fct is {loss_fct!r}; expected CrossEntropyLoss")
+        super().__init__(
+            num_labels=num_labels,
+            concatenation_sent_rep=concatenation_sent_rep,
+            concatenation_sent_difference=concatenation_sent_difference,
+            concatenation_sent_multiplication=concatenation_sent_multiplication,
+        )
 
 
 class MarginMSELoss(Loss):
@@ -383,6 +429,8 @@ class MatryoshkaLoss(Loss):
         if len(weights) != len(matryoshka_dims):
             raise ValueError(f"{len(matryoshka_dims)} matryoshka_dims and {len(weights)} matryoshka_weights")
         loss = as_loss(loss, model)
+        if "adaptive_layers" in loss.table:
+            raise ValueError("MatryoshkaLoss of an AdaptiveLayerLoss; use Matryoshka2dLoss, or AdaptiveLayerLoss of a MatryoshkaLoss")
         pairs = sorted(zip(matryoshka_dims, weights), reverse=True)
         self.table = {
             **loss.table,
@@ -399,3 +447,61 @@ class BatchHardTripletLossDistanceFunction:
 
     cosine_distance = "cosine"
     eucledian_distance = "euclidean"
+
+
+class AdaptiveLayerLoss(Loss):
+    """Another loss at the last layer and at lower ones, which also learn to be similar to the last,
+    so that the model may be cut behind any layer.
+
+    Args:
+        model: The model.
+        loss: The other loss.
+        n_layers_per_step: Number of lower layers drawn for each batch; -1 for all.
+        last_layer_weight: Factor of the loss of the last layer.
+        prior_layers_weight: Factor of the losses of lower layers.
+        kl_div_weight: Factor of the divergence of lower layers from the last.
+        kl_temperature: Temperature of the divergence; 0 for none.
+        layer_weighting: ``"uniform"``, ``"log"`` or ``"linear"``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Any,
+        n_layers_per_step: int = 1,
+        last_layer_weight: float = 1.0,
+        prior_layers_weight: float = 1.0,
+        kl_div_weight: float = 1.0,
+        kl_temperature: float = 0.3,
+        layer_weighting: str = "uniform",
+    ) -> None:
+        if layer_weighting not in ("uniform", "log", "linear"):
+            raise ValueError(f"layer_weighting is {layer_weighting!r}; expected uniform, log or linear")
+        loss = as_loss(loss, model)
+        settings = {
+            "n_layers_per_step": n_layers_per_step if n_layers_per_step > 0 else "all",
+            "last_layer_weight": last_layer_weight,
+            "prior_layers_weight": prior_layers_weight,
+            "kl_div_weight": kl_div_weight,
+            "kl_temperature": kl_temperature,
+            "layer_weighting": layer_weighting,
+        }
+        self.table = {**loss.table, "adaptive_layers": settings}
+        self.training, self.own = dict(loss.training), loss.own
+
+
+class Matryoshka2dLoss(AdaptiveLayerLoss):
+    """`AdaptiveLayerLoss` of a `MatryoshkaLoss`, with their arguments."""
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Any,
+        matryoshka_dims: list[int],
+        matryoshka_weights: list[float] | None = None,
+        n_layers_per_step: int = 1,
+        n_dims_per_step: int = 1,
+        **settings: Any,
+    ) -> None:
+        nested = MatryoshkaLoss(model, loss, matryoshka_dims, matryoshka_weights, n_dims_per_step)
+        super().__init__(model, nested, n_layers_per_step, **settings)

@@ -35,7 +35,7 @@ pub fn of_loss(loss: LossName, columns: usize) -> Vec<String> {
     let equals = match loss {
         LossName::Cosent | LossName::CosineSimilarity | LossName::Contrastive | LossName::OnlineContrastive => true,
         LossName::Angle => columns == 2,
-        LossName::Mse | LossName::Simcse => true,
+        LossName::Mse | LossName::Simcse | LossName::Softmax => true,
         _ => loss.compares_classes(),
     };
     match columns {
@@ -151,6 +151,10 @@ mod tests {
         assert!(assigned(ranking, &["a", "b", "c", "d"]).ends_with("negative 1 = `c`, negative 2 = `d`"));
         assert_eq!(assigned(LossName::Cosent, &["s1", "s2"]), "text 1 = `s1`, text 2 = `s2`");
         assert_eq!(assigned(LossName::Angle, &["a", "b", "c"]), "query = `a`, document = `b`, negative = `c`");
+        assert_eq!(
+            assigned(LossName::Softmax, &["premise", "hypothesis"]),
+            "text 1 = `premise`, text 2 = `hypothesis`"
+        );
         assert_eq!(assigned(LossName::BatchHardTriplet, &["s"]), "text = `s`");
     }
 

@@ -248,7 +248,7 @@ pub struct Activations {
     /// The tower; 0 in models without a router.
     pub(crate) tower: usize,
     pub(crate) buffers: Buffers,
-    /// Inputs of the modules behind pooling.
+    /// Inputs of the modules behind pooling, for the last layer and then for each lower one.
     pub(crate) module_inputs: Vec<Matrix>,
 }
 

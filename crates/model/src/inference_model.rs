@@ -149,7 +149,7 @@ impl InferenceModel {
         let pooled = self.spec.pooling.tokens(batch);
         let mut pass = self.pass(context, batch, pooled.as_deref(), activations);
         let encoder = &self.encoder.network.encoder;
-        let mut x = encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden);
+        let (mut x, _) = encoder.forward_pooled(&mut pass, &self.spec.pooling, self.spec.config.hidden, &[]);
         for module in &self.spec.modules[..self.spec.modules_before_normalization()] {
             x = module.forward(context, &self.modules, &x, DropoutSeed::Off);
         }
@@ -159,7 +159,7 @@ impl InferenceModel {
     /// Returns the token embeddings of the last layer: `(tokens, hidden)`.
     pub fn embed_tokens(&self, context: &Context, batch: &TokenBatch, activations: &mut Activations) -> Matrix {
         let mut pass = self.pass(context, batch, None, activations);
-        self.encoder.network.encoder.forward(&mut pass);
+        self.encoder.network.encoder.forward(&mut pass, &mut |_, _, _| {});
         let [output, _] = self.encoder.network.encoder.output();
         let [rows] = pass.slices(batch.tokens(), [output]);
         Matrix::from_vec(batch.tokens(), self.spec.config.hidden, rows.to_vec())

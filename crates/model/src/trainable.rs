@@ -36,6 +36,20 @@ pub struct PassLimit {
     pub tokens: usize,
 }
 
+impl DropoutSeed {
+    /// Returns the random numbers of the modules behind the encoder for one of the lower layers,
+    /// which are others than those of the last layer.
+    pub(crate) fn of_layer(self, layer: usize) -> Self {
+        match self {
+            Self::Off => Self::Off,
+            Self::On { seed, pass, first_token, first_sequence } => {
+                let seed = seed ^ maana_files::mix(layer as u64 + 1);
+                Self::On { seed, pass, first_token, first_sequence }
+            }
+        }
+    }
+}
+
 impl Default for PassLimit {
     /// No limit.
     fn default() -> Self {
@@ -128,6 +142,47 @@ pub trait Trainable {
         activations: &mut Self::Activations,
         d_embeddings: Rows<'_>,
     );
+
+    /// Number of layers below the last whose embeddings [`Trainable::forward_layers`] gives: the
+    /// embeddings of tokens are number 0, the output of the first layer is number 1.
+    fn lower_layers(&self) -> usize {
+        0
+    }
+
+    /// As [`Trainable::forward`], followed by the embeddings that the modules behind the encoder
+    /// make of each of some lower layers, whose numbers ascend.
+    ///
+    /// # Panics
+    /// If the model does not have these layers.
+    fn forward_layers(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        layers: &[usize],
+        activations: &mut Self::Activations,
+    ) -> Vec<Matrix> {
+        assert!(layers.is_empty(), "the model gives embeddings of its last layer only");
+        vec![self.forward(context, batch, dropout, activations)]
+    }
+
+    /// As [`Trainable::backward_part`], given the gradients of the embeddings of
+    /// [`Trainable::forward_layers`], in its order.
+    ///
+    /// # Panics
+    /// If the model does not have these layers.
+    fn backward_layers_part(
+        &mut self,
+        context: &Context,
+        part: &TokenBatch,
+        dropout: DropoutSeed,
+        layers: &[usize],
+        activations: &mut Self::Activations,
+        d_embeddings: &[Rows<'_>],
+    ) {
+        assert!(layers.is_empty(), "the model gives embeddings of its last layer only");
+        self.backward_part(context, part, dropout, activations, d_embeddings[0]);
+    }
 
     /// Adds gradients whose sum waits for the last part of a batch.
     fn finish_parts(&mut self, _context: &Context, _activations: &mut Self::Activations) {}

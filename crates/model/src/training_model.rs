@@ -329,6 +329,38 @@ impl TrainingModel {
         }
     }
 
+    /// Returns the embeddings of the last layer, and of some lower ones.
+    fn embed(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        layers: &[usize],
+        activations: &mut Activations,
+    ) -> (Matrix, Vec<Matrix>) {
+        let Tower { spec, network, slots, .. } = &self.towers[activations.tower];
+        let parameters = self.arena.parameters();
+        let weights = ArenaWeights { parameters, slots, precision: self.precision };
+        let compute = Compute { context, weights: &weights, precision: self.precision };
+        let pooled = spec.pooling.tokens(batch);
+        let Activations { buffers, module_inputs, .. } = activations;
+        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers);
+        let (x, mut lower) = network.encoder.forward_pooled(&mut pass, &spec.pooling, spec.config.hidden, layers);
+        module_inputs.clear();
+        let mut behind_encoder = |mut x: Matrix, dropout| {
+            for module in &spec.modules {
+                let y = module.forward(context, parameters, &x, dropout);
+                module_inputs.push(std::mem::replace(&mut x, y));
+            }
+            x
+        };
+        let embeddings = behind_encoder(x, dropout);
+        for (x, layer) in lower.iter_mut().zip(layers) {
+            *x = behind_encoder(std::mem::take(x), dropout.of_layer(*layer));
+        }
+        (embeddings, lower)
+    }
+
     /// The range of all parameters that train.
     fn everything(&self) -> Range<usize> {
         0..self.trained().parameters().len()
@@ -380,20 +412,7 @@ impl Trainable for TrainingModel {
         dropout: DropoutSeed,
         activations: &mut Activations,
     ) -> Matrix {
-        let Tower { spec, network, slots, .. } = &self.towers[activations.tower];
-        let parameters = self.arena.parameters();
-        let weights = ArenaWeights { parameters, slots, precision: self.precision };
-        let compute = Compute { context, weights: &weights, precision: self.precision };
-        let pooled = spec.pooling.tokens(batch);
-        let Activations { buffers, module_inputs, .. } = activations;
-        let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers);
-        let mut x = network.encoder.forward_pooled(&mut pass, &spec.pooling, spec.config.hidden);
-        module_inputs.clear();
-        for module in &spec.modules {
-            let y = module.forward(context, parameters, &x, dropout);
-            module_inputs.push(std::mem::replace(&mut x, y));
-        }
-        x
+        self.embed(context, batch, dropout, &[], activations).0
     }
 
     fn backward_part(
@@ -404,21 +423,63 @@ impl Trainable for TrainingModel {
         activations: &mut Activations,
         d_embeddings: Rows<'_>,
     ) {
+        self.backward_layers_part(context, batch, dropout, &[], activations, &[d_embeddings]);
+    }
+
+    fn lower_layers(&self) -> usize {
+        match &self.towers[..] {
+            [tower] => tower.spec.config.layers,
+            _ => 0,
+        }
+    }
+
+    fn forward_layers(
+        &self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        layers: &[usize],
+        activations: &mut Activations,
+    ) -> Vec<Matrix> {
+        let (embeddings, lower) = self.embed(context, batch, dropout, layers, activations);
+        std::iter::once(embeddings).chain(lower).collect()
+    }
+
+    fn backward_layers_part(
+        &mut self,
+        context: &Context,
+        batch: &TokenBatch,
+        dropout: DropoutSeed,
+        layers: &[usize],
+        activations: &mut Activations,
+        d_embeddings: &[Rows<'_>],
+    ) {
         let Tower { spec, network, slots, table, .. } = &self.towers[activations.tower];
         if self.lora.is_none() {
             self.arena.touch_rows(*table, &batch.ids);
         }
         let (parameters, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
         let Activations { buffers, module_inputs, .. } = activations;
-        let mut d_x = d_embeddings.to_matrix();
-        for (module, x) in spec.modules.iter().zip(&*module_inputs).rev() {
-            d_x = module.backward(context, parameters, x, &d_x, dropout, &mut gradients);
-        }
+        let mut behind_encoder = |d_embeddings: Rows<'_>, inputs: &[Matrix], dropout| {
+            let mut d_x = d_embeddings.to_matrix();
+            for (module, x) in spec.modules.iter().zip(inputs).rev() {
+                d_x = module.backward(context, parameters, x, &d_x, dropout, &mut gradients);
+            }
+            d_x
+        };
+        let (inputs, lower_inputs) = module_inputs.split_at(spec.modules.len());
+        let d_pooled = behind_encoder(d_embeddings[0], inputs, dropout);
+        let lower = layers.iter().zip(&d_embeddings[1..]).enumerate().map(|(index, (layer, d_embeddings))| {
+            let inputs = &lower_inputs[index * spec.modules.len()..];
+            behind_encoder(*d_embeddings, inputs, dropout.of_layer(*layer))
+        });
+        let d_lower: Vec<Matrix> = lower.collect();
         let weights = ArenaWeights { parameters, slots, precision: self.precision };
         let compute = Compute { context, weights: &weights, precision: self.precision };
         let pooled = spec.pooling.tokens(batch);
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers).backward();
-        network.encoder.backward_pooled(&mut pass, &spec.pooling, spec.config.hidden, &d_x, &mut gradients);
+        let pooling = (&spec.pooling, spec.config.hidden);
+        network.encoder.backward_pooled(&mut pass, pooling, &d_pooled, (layers, &d_lower), &mut gradients);
     }
 
     fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {

@@ -2,13 +2,16 @@
 //!
 //! `checkpoint-N/` is kept after an evaluation at update N; `checkpoint-N.M/` is a temporary one, M
 //! micro-batches after update N, and is removed when the next checkpoint is complete. Each holds
-//! the model as `save_model` writes it, `training_state.safetensors` and `trainer_state.json`. A
-//! checkpoint has its final name only when it is complete.
+//! the model as `save_model` writes it, `training_state.safetensors` and `trainer_state.json`;
+//! `loss_state_0.safetensors` and so on have the state of the layers that losses own. A checkpoint
+//! has its final name only when it is complete.
 
 mod identity;
 mod state_file;
 
 use crate::log::Log;
+use crate::loss::LinearLayer;
+use crate::loss_layers::LossLayers;
 use crate::plan::Position;
 use crate::schedule::Plateau;
 use crate::summary::RunSummary;
@@ -45,6 +48,9 @@ pub(crate) struct State {
     /// The learning rate of a schedule that follows a metric, after its first evaluation.
     #[serde(default)]
     pub(crate) plateau: Option<Plateau>,
+    /// Updates of each layer that a loss owns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) loss_updates: Vec<u64>,
 }
 
 /// Sums from one row of the log to the next.
@@ -73,6 +79,9 @@ struct Ours {
     run: Identity,
     /// XXH3 of the file of tensors.
     tensors_xxh3: String,
+    /// XXH3 of the file of each layer that a loss owns.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    loss_xxh3: Vec<String>,
 }
 
 /// The checkpoints and the log of a run.
@@ -151,6 +160,7 @@ impl Checkpoints {
         folder: &Path,
         run: &Identity,
         model: &mut impl Trainable,
+        losses: &LossLayers<'_>,
     ) -> Result<(Self, Option<Found>), TrainError> {
         let names = match folder.exists() {
             true => names(folder)?,
@@ -181,8 +191,13 @@ impl Checkpoints {
             let reason = match best.filter(|best| !best.join(TENSORS_FILE).exists()) {
                 Some(best) => Some(format!("the best checkpoint {} is gone", best.display())),
                 None => {
+                    let parts = optional(&ours.state, &ours.run);
                     let path = checkpoint.join(TENSORS_FILE);
-                    state_file::read(&path, model, optional(&ours.state, &ours.run), &ours.tensors_xxh3)?.err()
+                    let of_model = state_file::read(&path, model, parts, &ours.tensors_xxh3)?;
+                    let of_losses = each_loss(losses, &ours, |mut layer, name, checksum| {
+                        state_file::read(&checkpoint.join(name), &mut layer, parts, checksum)
+                    })?;
+                    of_model.and(of_losses).err()
                 }
             };
             if let Some(reason) = reason {
@@ -209,22 +224,29 @@ impl Checkpoints {
         name: Name,
         state: &State,
         run: &Identity,
-        model: &mut M,
+        (model, losses): (&mut M, &LossLayers<'_>),
         save_model: impl FnOnce(&M, &Path) -> Result<(), Failure>,
     ) -> Result<PathBuf, TrainError> {
         let target = self.folder.join(name.to_string());
         let new = NewFolder::create(&target).map_err(TrainError::io("cannot make the folder", &target))?;
         let parts = optional(state, run);
-        with_average(model, parts.average, |model| save_model(model, new.path()))
+        with_average(model, losses, parts.average, |model| save_model(model, new.path()))
             .map_err(|source| TrainError::SaveModel { folder: target.clone(), source })?;
-        let tensors_xxh3 = state_file::write(new.path(), model, parts)
+        let tensors_xxh3 = state_file::write(&new.path().join(TENSORS_FILE), model, parts)
             .map_err(TrainError::io("cannot write", &target.join(TENSORS_FILE)))?;
+        let of_loss = |(number, layer): (usize, &LinearLayer)| {
+            let name = loss_file(number);
+            state_file::write(&new.path().join(&name), &layer, parts)
+                .map_err(TrainError::io("cannot write", &target.join(name)))
+        };
+        let loss_xxh3 = losses.iter().enumerate().map(of_loss).collect::<Result<_, _>>()?;
         let ours = Ours {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_string(),
             state: state.clone(),
             run: run.clone(),
             tensors_xxh3,
+            loss_xxh3,
         };
         let text = serde_json::to_string_pretty(&trainer_state(ours)).expect("a state is plain data") + "\n";
         maana_files::write_inside(&new.path().join(STATE_FILE), text)
@@ -256,13 +278,22 @@ impl Checkpoints {
     }
 
     /// Loads only the evaluated parameters of a checkpoint.
-    pub(crate) fn load_parameters(&self, checkpoint: &str, model: &mut impl Trainable) -> Result<(), TrainError> {
+    pub(crate) fn load_parameters(
+        &self,
+        checkpoint: &str,
+        model: &mut impl Trainable,
+        losses: &LossLayers<'_>,
+    ) -> Result<(), TrainError> {
         let folder = self.folder.join(checkpoint);
         let unusable = |reason| TrainError::Checkpoint { folder: folder.clone(), reason };
         let ours = read_state(&folder)?.map_err(unusable)?;
         let path = folder.join(TENSORS_FILE);
         let parts = optional(&ours.state, &ours.run);
-        state_file::read_parameters(&path, model, parts, &ours.tensors_xxh3)?.map_err(unusable)
+        state_file::read_parameters(&path, model, parts, &ours.tensors_xxh3)?.map_err(unusable)?;
+        let of_losses = each_loss(losses, &ours, |mut layer, name, checksum| {
+            state_file::read_parameters(&folder.join(name), &mut layer, parts, checksum)
+        })?;
+        of_losses.map_err(unusable)
     }
 
     /// Appends the summary of the complete run to the log.
@@ -282,16 +313,48 @@ fn optional(state: &State, run: &Identity) -> Optional {
     Optional { average: run.arguments.ema_decay.is_some() && step > 0, gradients: open > 0 }
 }
 
-/// Calls `work` with the averaged parameters in the place of the parameters, if there is an
-/// average.
-pub(crate) fn with_average<M: Trainable, T>(model: &mut M, averaged: bool, work: impl FnOnce(&M) -> T) -> T {
-    if averaged {
-        model.swap_average();
+/// Returns the name of the file of a layer that a loss owns.
+fn loss_file(number: usize) -> String {
+    format!("loss_state_{number}.safetensors")
+}
+
+/// Calls `read` with each layer that a loss owns, its file and the checksum. Returns the fault of
+/// the first invalid file; the outer error is one of the system.
+fn each_loss(
+    losses: &LossLayers<'_>,
+    ours: &Ours,
+    mut read: impl FnMut(&LinearLayer, &str, &str) -> Result<Result<(), String>, TrainError>,
+) -> Result<Result<(), String>, TrainError> {
+    for (number, layer) in losses.iter().enumerate() {
+        let name = loss_file(number);
+        let result = match ours.loss_xxh3.get(number) {
+            Some(checksum) => read(layer, &name, checksum)?,
+            None => Err(format!("it has no {name}")),
+        };
+        if result.is_err() {
+            return Ok(result);
+        }
     }
+    Ok(Ok(()))
+}
+
+/// Calls `work` with the averaged parameters in the place of the parameters of the model and of the
+/// losses, if there is an average.
+pub(crate) fn with_average<M: Trainable, T>(
+    model: &mut M,
+    losses: &LossLayers<'_>,
+    averaged: bool,
+    work: impl FnOnce(&M) -> T,
+) -> T {
+    let swap = |model: &mut M| {
+        if averaged {
+            model.swap_average();
+            losses.swap_average();
+        }
+    };
+    swap(model);
     let result = work(model);
-    if averaged {
-        model.swap_average();
-    }
+    swap(model);
     result
 }
 

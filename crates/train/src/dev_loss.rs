@@ -69,7 +69,7 @@ fn mean(
         let (computed, pairs) = compute(pass, &read)?;
         let columns: Vec<Rows<'_>> = computed.iter().map(Matrix::view).collect();
         let labels = read.labels.as_deref().map(|labels| label_rows(labels, source.label_length()));
-        let batch = Embedded { columns: &columns, labels, pairs: &pairs, pass };
+        let batch = Embedded { columns: &columns, labels, pairs: &pairs, pass, trains: false };
         // The gradients are not used.
         let mut d_columns: Vec<Matrix> =
             computed.iter().map(|column| Matrix::zeros(column.rows(), column.columns())).collect();

@@ -11,6 +11,7 @@ mod interval;
 mod keep_best;
 mod log;
 pub mod loss;
+mod loss_layers;
 mod named;
 mod observer;
 mod optimizer;

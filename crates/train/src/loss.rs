@@ -1,6 +1,7 @@
 //! Losses. A loss sees embeddings, labels and other numbers only: no model, no token, no text.
 //! Those of cross-encoders ([`pairs`]) see logits.
 
+mod adaptive_layers;
 mod angle;
 mod arguments;
 mod batch_all_triplet;
@@ -19,11 +20,13 @@ mod distance;
 mod distill_kl_div;
 mod gist_embed;
 mod in_batch_negatives;
+mod linear_layer;
 mod margin_mse;
 mod matryoshka;
 mod mse;
 mod names;
 mod needs;
+mod number_or_all;
 mod objective;
 mod online_contrastive;
 pub mod pairs;
@@ -31,9 +34,11 @@ mod ranking;
 mod row_pairs;
 mod simcse;
 mod similarity;
+mod softmax;
 mod symmetric;
 mod triplet;
 
+pub use adaptive_layers::{AdaptiveLayerSettings, AdaptiveLayers, LayerWeighting};
 pub use angle::Angle;
 pub use arguments::{LossArguments, TeacherColumns};
 pub use batch_all_triplet::BatchAllTriplet;
@@ -48,15 +53,18 @@ pub use distance::DistanceMetric;
 pub use distill_kl_div::DistillKlDiv;
 pub use gist_embed::{GistEmbed, MarginStrategy};
 pub use in_batch_negatives::InBatchNegatives;
+pub use linear_layer::LinearLayer;
 pub use margin_mse::MarginMse;
 pub use matryoshka::Matryoshka;
 pub use mse::Mse;
 pub use names::{Inputs, LossName};
 pub use needs::{Labels, Needs};
+pub use number_or_all::NumberOrAll;
 pub use objective::{Embedded, Loss, LossSummary};
 pub use online_contrastive::OnlineContrastive;
-pub use row_pairs::{NumNegatives, Pairs};
+pub use row_pairs::Pairs;
 pub use simcse::Simcse;
 pub use similarity::LossSimilarity;
+pub use softmax::{Softmax, SoftmaxFeatures};
 pub use symmetric::SymmetricInBatchNegatives;
 pub use triplet::Triplet;

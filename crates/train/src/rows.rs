@@ -1,7 +1,7 @@
 //! Rows of a batch: their texts and labels, and the pairs that they give to a cross-encoder.
 
 use crate::TrainError;
-use crate::loss::{NumNegatives, Pairs};
+use crate::loss::{NumberOrAll, Pairs};
 use maana_data::Source;
 use maana_files::mix;
 use maana_kernels::Rows;
@@ -96,13 +96,13 @@ fn others(
     rows: usize,
     columns: usize,
     row: usize,
-    count: NumNegatives,
+    count: NumberOrAll,
     (seed, pass): (u64, u64),
 ) -> Vec<(usize, usize)> {
     let all = (0..columns).flat_map(|column| (0..rows).map(move |other| (column, other)));
     let mut left: Vec<(usize, usize)> = all.filter(|(_, other)| *other != row).collect();
     match count {
-        NumNegatives::Count(count) if count < left.len() => {
+        NumberOrAll::Number(count) if count < left.len() => {
             let mut state = mix(seed ^ mix(pass ^ mix(row as u64)));
             let draw = |_| {
                 state = mix(state);
@@ -129,8 +129,8 @@ pub(crate) fn most_pairs(source: &dyn Source, pairs: Pairs, rows: usize) -> usiz
     let others = documents * rows.saturating_sub(1);
     rows * match pairs {
         Pairs::Each => documents,
-        Pairs::WithOthers(NumNegatives::All) => documents + others,
-        Pairs::WithOthers(NumNegatives::Count(count)) => documents + others.min(count),
+        Pairs::WithOthers(NumberOrAll::All) => documents + others,
+        Pairs::WithOthers(NumberOrAll::Number(count)) => documents + others.min(count),
     }
 }
 
@@ -157,11 +157,11 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../golden/cross_losses.json");
         let golden: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         for (columns, count) in
-            [(1, NumNegatives::All), (2, NumNegatives::All), (3, NumNegatives::All), (2, NumNegatives::Count(99))]
+            [(1, NumberOrAll::All), (2, NumberOrAll::All), (3, NumberOrAll::All), (2, NumberOrAll::Number(99))]
         {
             let case = match count {
-                NumNegatives::All => format!("all_{columns}"),
-                NumNegatives::Count(_) => "more_than_there_are".into(),
+                NumberOrAll::All => format!("all_{columns}"),
+                NumberOrAll::Number(_) => "more_than_there_are".into(),
             };
             let theirs = &golden[format!("multiple_negatives_ranking_{case}")]["pairs"];
             let rows = rows(6, columns);
@@ -177,7 +177,7 @@ mod tests {
     fn drawn_documents_are_distinct_and_of_other_rows_and_depend_on_seed_and_pass() {
         let rows = rows(8, 2);
         let drawn = |seed, pass| {
-            let pairs = PairsOfRows::new(&rows, Pairs::WithOthers(NumNegatives::Count(3)), (seed, pass));
+            let pairs = PairsOfRows::new(&rows, Pairs::WithOthers(NumberOrAll::Number(3)), (seed, pass));
             (0..8).map(|row| documents(&pairs, row).join(" ")).collect::<Vec<_>>()
         };
         for pass in 0..50 {

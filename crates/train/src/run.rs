@@ -5,6 +5,7 @@ use crate::batches::{AHEAD, Batch, Batches, PairTokenizer};
 use crate::checkpoint::{Checkpoints, Found, Identity, Name, SetIdentity, State, Window, with_average};
 use crate::error::{Failure, RowsOfSet};
 use crate::groups::ResolvedGroups;
+use crate::loss_layers::LossLayers;
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
 use crate::rows::most_pairs;
@@ -129,6 +130,7 @@ struct Training<'a, M: Trainable> {
     arguments: &'a Arguments,
     plan: &'a Plan,
     model: &'a mut M,
+    losses: LossLayers<'a>,
     observer: &'a mut dyn Observer<M>,
     identity: Identity,
     checkpoints: Option<Checkpoints>,
@@ -139,12 +141,18 @@ struct Training<'a, M: Trainable> {
     /// Rows of the micro-batches since the last update.
     open_rows: Vec<RowsOfSet>,
     /// The best parameters, if there is no folder for them.
-    best_parameters: Option<Vec<f32>>,
+    best_parameters: Option<BestParameters>,
     began: Instant,
     /// Seconds of the run before this call.
     earlier_seconds: f64,
     /// Micro-batches of this call, and their seconds.
     pace: (u64, f64),
+}
+
+/// The best parameters of the model and of the layers that losses own.
+struct BestParameters {
+    model: Vec<f32>,
+    losses: Vec<Vec<f32>>,
 }
 
 impl<'a, M: Trainable> Training<'a, M> {
@@ -173,6 +181,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             arguments: run.arguments,
             plan,
             model,
+            losses: LossLayers::new(run.sets, run.arguments)?,
             observer,
             identity,
             checkpoints: None,
@@ -188,6 +197,7 @@ impl<'a, M: Trainable> Training<'a, M> {
                 evaluations_without_gain: 0,
                 evaluation_due: false,
                 plateau: None,
+                loss_updates: Vec::new(),
             },
             step,
             open_rows: Vec::new(),
@@ -205,7 +215,7 @@ impl<'a, M: Trainable> Training<'a, M> {
     }
 
     fn resume(&mut self, folder: &Path) -> Result<(), TrainError> {
-        let (checkpoints, found) = Checkpoints::resume(folder, &self.identity, self.model)?;
+        let (checkpoints, found) = Checkpoints::resume(folder, &self.identity, self.model, &self.losses)?;
         self.checkpoints = Some(checkpoints);
         let Some(Found { checkpoint, state, unusable }) = found else { return Ok(()) };
         for (checkpoint, reason) in &unusable {
@@ -287,14 +297,16 @@ impl<'a, M: Trainable> Training<'a, M> {
     fn update(&mut self, learning_rate: f64) -> Result<f64, TrainError> {
         let step = self.state.position.step;
         let norm = self.model.gradient_norm(self.context);
-        if !norm.is_finite() {
+        if !(norm.is_finite() && self.losses.are_finite(self.context)) {
             let rows = std::mem::take(&mut self.open_rows);
             return Err(self.not_a_number("gradient norm", norm, step, rows));
         }
         let scale = clip_factor(norm, self.arguments.max_grad_norm);
         self.model.update(self.context, step, learning_rate, scale);
+        self.losses.update(self.context, learning_rate, &mut self.state.loss_updates);
         if let Some(decay) = self.arguments.ema_decay {
             self.model.update_average(self.context, decay, step);
+            self.losses.update_average(self.context, decay, step);
         }
         self.open_rows.clear();
         Ok(norm)
@@ -387,8 +399,9 @@ impl<'a, M: Trainable> Training<'a, M> {
         self.tell(&Event::Evaluating { step });
         let began = Instant::now();
         let averaged = self.is_averaged();
-        let scores = with_average(self.model, averaged, |model| self.observer.evaluate(model, step, epoch))
-            .map_err(|source| TrainError::Evaluation { step, source })?;
+        let scores =
+            with_average(self.model, &self.losses, averaged, |model| self.observer.evaluate(model, step, epoch))
+                .map_err(|source| TrainError::Evaluation { step, source })?;
         let seconds = began.elapsed().as_secs_f64();
         self.state.record.times.evaluating += seconds;
         let precision = Some(self.arguments.precision);
@@ -419,7 +432,9 @@ impl<'a, M: Trainable> Training<'a, M> {
             self.state.best_checkpoint = Some(Name::kept(&self.state.position).to_string());
             if self.checkpoints.is_none() {
                 let averaged = self.is_averaged();
-                self.best_parameters = Some(with_average(self.model, averaged, |model| parameters(model)));
+                let losses = &self.losses;
+                let best = |model: &M| BestParameters { model: parameters(model), losses: losses.parameters() };
+                self.best_parameters = Some(with_average(self.model, losses, averaged, best));
             }
             self.tell(&Event::Best { step, metric: &keep_best.to_string(), value });
         }
@@ -447,7 +462,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let began = Instant::now();
         let save_model = |model: &M, folder: &Path| self.observer.save_model(model, folder);
-        let folder = checkpoints.save(name, &self.state, &self.identity, self.model, save_model)?;
+        let folder = checkpoints.save(name, &self.state, &self.identity, (self.model, &self.losses), save_model)?;
         let best = self.state.best_checkpoint.as_deref();
         let removed = checkpoints.prune(name, best, self.arguments.save_total_limit)?;
         self.state.record.times.saving += began.elapsed().as_secs_f64();
@@ -476,14 +491,18 @@ impl<'a, M: Trainable> Training<'a, M> {
         if let Some(step) = self.state.record.best_step.filter(|step| *step != self.state.position.step) {
             match (&self.checkpoints, &self.state.best_checkpoint, &self.best_parameters) {
                 (Some(checkpoints), Some(best), _) => {
-                    checkpoints.load_parameters(best, self.model)?;
+                    checkpoints.load_parameters(best, self.model, &self.losses)?;
                 }
-                (_, _, Some(best)) => self.model.write_state(StatePart::Parameters, 0, best),
+                (_, _, Some(best)) => {
+                    self.model.write_state(StatePart::Parameters, 0, &best.model);
+                    self.losses.set_parameters(&best.losses);
+                }
                 _ => unreachable!("the best parameters lie in a checkpoint or in memory"),
             }
             self.tell(&Event::Restored { step });
         } else if self.is_averaged() {
             self.model.swap_average();
+            self.losses.swap_average();
         }
         Ok(Outcome::Finished(self.record()))
     }

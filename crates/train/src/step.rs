@@ -54,36 +54,37 @@ impl<M: Trainable> Step<M> {
         let parts = self.parts(model, batch, (seed, pass));
         let dimension = model.dimension();
         let sequences = batch.columns.iter().map(TokenBatch::sequences).sum();
-        let mut embeddings = Matrix::zeros(sequences, dimension);
+        let layers = loss.layers(pass);
+        // Of the last layer, then of each lower one.
+        let mut embeddings = vec![Matrix::zeros(sequences, dimension); 1 + layers.len()];
         // The first part of a tower is the last to be embedded, so that it passes backward at once.
         for part in parts.iter().rev() {
             let activations = &mut self.activations[part.tower];
-            let embedded = model.forward(context, &part.tokens, part.dropout, activations);
+            let embedded = model.forward_layers(context, &part.tokens, part.dropout, &layers, activations);
             let elements = part.sequences.start * dimension..part.sequences.end * dimension;
-            embeddings.data_mut()[elements].copy_from_slice(embedded.data());
+            for (embeddings, embedded) in embeddings.iter_mut().zip(embedded) {
+                embeddings.data_mut()[elements.clone()].copy_from_slice(embedded.data());
+            }
         }
 
-        let mut end = 0;
-        let column = |tokens: &TokenBatch| {
-            end += tokens.sequences();
-            embeddings.view().range(end - tokens.sequences()..end)
-        };
-        let columns: Vec<Rows<'_>> = batch.columns.iter().map(column).collect();
+        let columns: Vec<Rows<'_>> = embeddings.iter().flat_map(|embeddings| columns_of(batch, embeddings)).collect();
         let mut d_columns: Vec<Matrix> = columns.iter().map(|column| Matrix::zeros(column.rows(), dimension)).collect();
         let labels = batch.labels.as_deref().map(|labels| label_rows(labels, batch.label_length));
-        let embedded = Embedded { columns: &columns, labels, pairs: &batch.pairs, pass };
+        let embedded = Embedded { columns: &columns, labels, pairs: &batch.pairs, pass, trains: true };
         let value = loss.loss(context, &embedded, weight, &mut d_columns);
 
         let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
-        let d_embeddings = Rows::new(&d_embeddings, embeddings.rows(), dimension, dimension);
+        let d_embeddings = Rows::new(&d_embeddings, embeddings.len() * sequences, dimension, dimension);
         let mut began = vec![false; self.activations.len()];
         for Part { tower, sequences, tokens, dropout } in &parts {
             let activations = &mut self.activations[*tower];
             if std::mem::replace(&mut began[*tower], true) {
-                model.forward(context, tokens, *dropout, activations);
+                model.forward_layers(context, tokens, *dropout, &layers, activations);
             }
-            let d_embeddings = d_embeddings.range(sequences.clone());
-            model.backward_part(context, tokens, *dropout, activations, d_embeddings);
+            let start_of = |layer: usize| layer * embeddings[0].rows() + sequences.start;
+            let of_layers = (0..embeddings.len()).map(|layer| start_of(layer)..start_of(layer) + sequences.len());
+            let d_embeddings: Vec<Rows<'_>> = of_layers.map(|rows| d_embeddings.range(rows)).collect();
+            model.backward_layers_part(context, tokens, *dropout, &layers, activations, &d_embeddings);
         }
         for (activations, began) in self.activations.iter_mut().zip(began) {
             if began {
@@ -116,6 +117,16 @@ impl<M: Trainable> Step<M> {
         }
         parts
     }
+}
+
+/// Divides the embeddings of a micro-batch into its columns.
+fn columns_of<'a>(batch: &Batch, embeddings: &'a Matrix) -> Vec<Rows<'a>> {
+    let mut end = 0;
+    let column = |tokens: &TokenBatch| {
+        end += tokens.sequences();
+        embeddings.view().range(end - tokens.sequences()..end)
+    };
+    batch.columns.iter().map(column).collect()
 }
 
 /// Returns the sequences of adjacent columns with the same tower.

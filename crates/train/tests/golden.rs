@@ -209,7 +209,7 @@ fn the_loss_of_each_dimension_before_the_first_step() {
             ..LossArguments::new(LossName::MultipleNegativesRanking)
         };
         let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
-        let embedded = Embedded { columns: &views, labels: None, pairs: &[], pass: 0 };
+        let embedded = Embedded { columns: &views, labels: None, pairs: &[], pass: 0, trains: true };
         let value = loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
         let difference = (f64::from(value) - expected.as_f64().unwrap()).abs();
         println!("dimension {dim}: {value}, difference {difference:e}");
@@ -233,7 +233,7 @@ fn every_gradient_of_the_first_step_by_name() {
         ..LossArguments::new(LossName::MultipleNegativesRanking)
     };
     let mut d_columns = [Matrix::zeros(8, 64), Matrix::zeros(8, 64)];
-    let embedded = Embedded { columns: &columns, labels: None, pairs: &[], pass: 0 };
+    let embedded = Embedded { columns: &columns, labels: None, pairs: &[], pass: 0, trains: true };
     loss.build(64, 1).unwrap().loss(&context, &embedded, 1.0, &mut d_columns);
     let d_embeddings: Vec<f32> = d_columns.iter().flat_map(|column| column.data().iter().copied()).collect();
     model.backward(&context, &tokens, DropoutSeed::Off, &mut keep, Rows::new(&d_embeddings, 16, 64, 64));

@@ -4,7 +4,7 @@
 mod support;
 
 use maana_kernels::{Context, Matrix, Rows};
-use maana_train::loss::{Embedded, NumNegatives, Pairs};
+use maana_train::loss::{Embedded, NumberOrAll, Pairs};
 use maana_train::{Inputs, Loss, LossArguments, LossName};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -31,7 +31,7 @@ impl Batch {
         });
         let mut d_columns = [Matrix::zeros(self.logits.rows(), self.logits.columns())];
         let columns = [self.logits.view()];
-        let embedded = Embedded { columns: &columns, labels, pairs: &self.pairs, pass: 0 };
+        let embedded = Embedded { columns: &columns, labels, pairs: &self.pairs, pass: 0, trains: true };
         let value = loss.loss(&Context::new(threads), &embedded, weight, &mut d_columns);
         let [d_logits] = d_columns;
         (value, d_logits)
@@ -180,9 +180,9 @@ fn settings_of_other_losses_and_models_are_named() {
 fn rows_become_pairs_as_the_loss_says() {
     let pairs = |json: &str| serde_json::from_str::<LossArguments>(json).unwrap().build_on_pairs(1).unwrap().pairs();
     let ranking = |number| Some(Pairs::WithOthers(number));
-    assert_eq!(pairs(r#"{"name": "multiple_negatives_ranking"}"#), ranking(NumNegatives::Count(4)));
+    assert_eq!(pairs(r#"{"name": "multiple_negatives_ranking"}"#), ranking(NumberOrAll::Number(4)));
     let all = r#"{"name": "multiple_negatives_ranking", "num_negatives": "all"}"#;
-    assert_eq!(pairs(all), ranking(NumNegatives::All));
+    assert_eq!(pairs(all), ranking(NumberOrAll::All));
     assert_eq!(pairs(r#"{"name": "margin_mse"}"#), Some(Pairs::Each));
     assert_eq!(LossArguments::new(LossName::Mse).build(8, 1).unwrap().pairs(), None);
     let shared: Arc<dyn Loss> = LossArguments::new(LossName::MarginMse).build_on_pairs(1).unwrap().into();

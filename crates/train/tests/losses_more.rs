@@ -42,6 +42,9 @@ fn every_loss_has_the_values_and_gradients_of_the_reference() {
         let loss = arguments.build(dimension, 42).unwrap();
         let length = labels.as_ref().map_or(0, |labels| labels.len() / rows);
         loss.needs().check(key, &columns, length).unwrap();
+        if let Some(layer) = loss.trained_layer() {
+            layer.set_parameters(&floats(&case["parameters"]));
+        }
         let (value, d_columns) = measure(loss.as_ref(), &matrices, labels.as_deref(), 1.0);
 
         let close = |ours: f32, theirs: f64| (f64::from(ours) - theirs).abs() <= 1e-5 * theirs.abs().max(1.0);
@@ -52,6 +55,12 @@ fn every_loss_has_the_values_and_gradients_of_the_reference() {
             for (index, (&ours, &theirs)) in d_column.data().iter().zip(&theirs).enumerate() {
                 assert!(close(ours, theirs.into()), "{key}: column {column}, {index}: {ours} instead of {theirs}");
             }
+        }
+        if let Some(layer) = loss.trained_layer() {
+            let (gradients, theirs) = (layer.gradients(), floats(&case["d_parameters"]));
+            assert_eq!(gradients.len(), theirs.len());
+            let far = gradients.iter().zip(&theirs).find(|(ours, theirs)| !close(**ours, f64::from(**theirs)));
+            assert_eq!(far, None, "{key}: parameters of the loss");
         }
         names.push(arguments.name);
     }
@@ -86,6 +95,11 @@ fn smooth(which: usize, rows: usize, seed: u64) -> (LossArguments, usize, Vec<f3
             let json = format!(r#"{{"name": "multiple_negatives_ranking", "scale": 3.0, "directions": {directions}}}"#);
             (recipe(&json), 3, random(1))
         }
+        12 => {
+            let json = r#"{"name": "softmax", "num_labels": 3, "concatenation_sent_multiplication": true}"#;
+            (recipe(json), 2, classes())
+        }
+        13 => (recipe(r#"{"name": "mse", "projection_dim": 5}"#), 2, random(2 * 5)),
         _ => {
             let triplet = r#"{"name": "triplet", "distance_metric": "manhattan", "margin": 30.0}"#;
             (recipe(triplet), 3, random(1))
@@ -99,10 +113,11 @@ proptest! {
     /// Gradients agree with finite differences wherever a step in both directions has nearly the
     /// same slope, that is, away from the edges of maxima and thresholds.
     #[test]
-    fn gradients_are_slopes(seed in 0_u64..1000, rows in 2_usize..7, which in 0_usize..13, is_nested: bool) {
+    fn gradients_are_slopes(seed in 0_u64..1000, rows in 2_usize..7, which in 0_usize..15, is_nested: bool) {
         let dimension = 12;
         let (mut arguments, columns, labels) = smooth(which, rows, seed);
-        if is_nested {
+        let has_layer = arguments.num_labels.is_some() || arguments.projection_dim.is_some();
+        if is_nested && !has_layer {
             arguments.matryoshka_dims = Some(vec![12, 7]);
             arguments.matryoshka_weights = Some(vec![1.0, 0.5]);
         }
@@ -146,7 +161,7 @@ proptest! {
 
     /// Threads change no bit of a loss or a gradient.
     #[test]
-    fn threads_change_no_bit(seed in 0_u64..1000, rows in 2_usize..20, which in 0_usize..13) {
+    fn threads_change_no_bit(seed in 0_u64..1000, rows in 2_usize..20, which in 0_usize..15) {
         let (arguments, columns, labels) = smooth(which, rows, seed);
         let loss = arguments.build(12, 1).unwrap();
         let columns: Vec<Matrix> =
@@ -183,13 +198,15 @@ fn the_percentile_of_a_guide_leaves_out_the_most_similar_documents() {
 #[test]
 fn zero_vectors_and_single_rows_give_numbers() {
     for name in LossName::ALL.into_iter().filter(|name| name.trains(Inputs::Texts)) {
-        let needs = LossArguments::new(name).build(4, 1).unwrap().needs();
+        let num_labels = (name == LossName::Softmax).then_some(3);
+        let arguments = LossArguments { num_labels, ..LossArguments::new(name) };
+        let needs = arguments.build(4, 1).unwrap().needs();
         let columns = *needs.columns.start();
         for rows in [1, 3] {
             let length = (1..100).find(|&length| needs.check("", &vec![String::new(); columns], length).is_ok());
             let length = length.unwrap_or(1);
             let matrices: Vec<Matrix> = (0..columns).map(|_| Matrix::zeros(rows, 4)).collect();
-            let loss = LossArguments::new(name).build(4, 1).unwrap();
+            let loss = arguments.build(4, 1).unwrap();
             let labels = vec![1.0; rows * length];
             let (value, d_columns) = measure(loss.as_ref(), &matrices, Some(&labels), 1.0);
             assert!(value.is_finite(), "{name:?}: {value}");
@@ -213,6 +230,19 @@ fn settings_of_other_losses_and_invalid_ones_are_named() {
         (r#"{"name": "gist_embed", "margin_strategy": "percentile", "margin": 1.5}"#, "from 0 to 1"),
         (r#"{"name": "batch_all_triplet", "distance_metric": "manhattan"}"#, "`cosine` or `euclidean`"),
         (r#"{"name": "mse", "teacher_columns": "each"}"#, "together with `teacher`"),
+        (r#"{"name": "softmax"}"#, "`num_labels` is missing"),
+        (r#"{"name": "softmax", "num_labels": 1}"#, "from 2 to 65536"),
+        (r#"{"name": "softmax", "num_labels": 3, "matryoshka_dims": [32, 8]}"#, "reads whole embeddings"),
+        (r#"{"name": "mse", "projection_dim": 8, "matryoshka_dims": [32, 8]}"#, "reads whole embeddings"),
+        (r#"{"name": "mse", "projection_dim": 0}"#, "`projection_dim`"),
+        (r#"{"name": "cosent", "num_labels": 3}"#, "left out"),
+        (
+            r#"{"name": "softmax", "num_labels": 3, "concatenation_sent_rep": false, "concatenation_sent_difference": false}"#,
+            "`concatenation_sent_rep`",
+        ),
+        (r#"{"name": "cosent", "adaptive_layers": {}}"#, "static"),
+        (r#"{"name": "cosent", "adaptive_layers": {"n_layers_per_step": 0}}"#, "at least 1, or \"all\""),
+        (r#"{"name": "cosent", "adaptive_layers": {"kl_temperature": -1.0}}"#, "not negative"),
         (r#"{"name": "multiple_negatives_ranking", "directions": ["doc_to_query"]}"#, "query_to_doc"),
         (r#"{"name": "multiple_negatives_ranking", "directions": ["query_to_doc", "query_to_doc"]}"#, "repetitions"),
         (r#"{"name": "multiple_negatives_ranking", "hardness_mode": "all_negatives"}"#, "hardness_strength"),

@@ -58,7 +58,7 @@ fn gradients_behind_prompts_equal_the_reference() {
             (0..2).map(|column| embeddings.view().range(column * rows..(column + 1) * rows)).collect();
         let mut d_columns = vec![Matrix::zeros(rows, 64), Matrix::zeros(rows, 64)];
         let loss = LossArguments::new(LossName::MultipleNegativesRanking).build(64, 1).unwrap();
-        let embedded = Embedded { columns: &columns, labels: None, pairs: &[], pass: 0 };
+        let embedded = Embedded { columns: &columns, labels: None, pairs: &[], pass: 0, trains: true };
         let value = loss.loss(&context, &embedded, 1.0, &mut d_columns);
         let expected = case["loss"].as_f64().unwrap();
         assert!((f64::from(value) - expected).abs() < 1e-5 * expected, "{what}: loss {value} instead of {expected}");

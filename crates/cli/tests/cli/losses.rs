@@ -85,6 +85,17 @@ fn every_loss_trains() {
     check(24, "doc_to_doc");
     write(&bench, 2, no_label, &format!("{}\nguide = {teacher:?}", names("gist_embed")), "");
     check(25, "\"guide\": \"tiny-bert\"");
+    write(&bench, 2, class, &format!("{}\nnum_labels = 3", names("softmax")), "evaluate = 1\n[evaluation]\nsplit = 6");
+    check(27, "SoftmaxLoss");
+    assert!(!bench.path("run27/model").join("loss_state_0.safetensors").exists());
+    let small = |row: usize| serde_json::json!((0..8).map(|at| ((row * at) % 7) as f64 / 20.0).collect::<Vec<_>>());
+    write(&bench, 1, small, &format!("{}\nprojection_dim = 8", names("mse")), "");
+    check(28, "\"projection_dim\": 8");
+    let layers = "matryoshka_dims = [64, 32]\nadaptive_layers = { n_layers_per_step = \"all\" }";
+    write(&bench, 2, no_label, &format!("{}\n{layers}", names("multiple_negatives_ranking")), "");
+    check(29, "Matryoshka2dLoss");
+    write(&bench, 2, binary, &format!("{}\nadaptive_layers = {{}}", names("cosent")), "");
+    check(30, "AdaptiveLayerLoss");
     write(&bench, 1, no_label, &names("simcse"), "batch_sampler = \"no_duplicates\"");
     check(26, "MultipleNegativesRankingLoss");
 }
@@ -155,6 +166,12 @@ fn labels_and_teachers_that_do_not_fit_are_refused_with_a_remedy() {
     let mse = format!("{}\nteacher = {narrow:?}", names("mse"));
     refused(1, &none, &mse, "its embeddings have 32 columns and the model's 64");
     refused(1, &none, &mse, "choose a teacher with 64, or `margin_mse` or `distill_kl_div`");
+    refused(1, &none, &mse, "set projection_dim = 32, which trains a projection");
+    refused(1, &none, &format!("{mse}\nprojection_dim = 16"), "and projection_dim is 16; set projection_dim = 32");
+    write(&bench, 1, none, &format!("{mse}\nprojection_dim = 32"), "");
+    succeed(bench.train("run").arg("--dry-run"));
+    refused(2, &|row| (row as f64 / 10.0).into(), &format!("{}\nnum_labels = 3", names("softmax")), "row 2: the label is 0.1");
+    refused(2, &|row| row.into(), &names("softmax"), "line 6: [loss] `num_labels` is missing");
     let missing = format!("{}\nguide = \"/nowhere/model\"", names("gist_embed"));
     refused(2, &none, &missing, "[loss] guide = \"/nowhere/model\"");
     refused(2, &none, &names("simcse"), "needs exactly 1 text column, but the data have 2 (text_0, text_1)");
@@ -191,6 +208,8 @@ fn the_dev_loss_of_files_takes_rows_that_fit_the_loss_of_the_recipe() {
     assert!(error.contains("`triplet` needs exactly 3 text columns"), "{error}");
     let error = fail(&mut evaluate(2, &names("cosent")), 1);
     assert!(error.contains("`cosent` needs exactly 2 text columns and a label"), "{error}");
+    let error = fail(&mut evaluate(2, &format!("{}\nnum_labels = 3", names("softmax"))), 1);
+    assert!(error.contains("trains a layer of its own"), "{error}");
     for loss in [
         format!("{}\nguide = {:?}", names("gist_embed"), golden("tiny-bert")),
         format!("{}\nteacher = {:?}", names("margin_mse"), golden("tiny-bert")),

@@ -30,7 +30,7 @@ pub(super) fn body(facts: &CardFacts) -> String {
 fn values(facts: &CardFacts) -> minijinja::value::Serde<serde_json::Value> {
     let dims = dims(facts);
     let smaller: Vec<usize> = dims.iter().copied().filter(|&dim| dim < facts.model.dimension).collect();
-    let is_matryoshka = facts.loss_classes().contains(&"MatryoshkaLoss");
+    let is_matryoshka = facts.loss_classes().iter().any(|class| ["MatryoshkaLoss", "Matryoshka2dLoss"].contains(class));
     let truncated = if is_matryoshka { smaller.get(smaller.len() / 2).copied() } else { None };
     let log = log_table(facts);
     let base = facts.base_model.as_ref();

@@ -33,6 +33,8 @@ fn of_loss(class: &str) -> Option<(&'static str, &'static str)> {
         "MultipleNegativesRankingLoss" | "MultipleNegativesSymmetricRankingLoss" => {
             ("MultipleNegativesRankingLoss", include_str!("citations/multiple_negatives_ranking.bib"))
         }
+        "AdaptiveLayerLoss" => ("AdaptiveLayerLoss", include_str!("citations/adaptive_layer.bib")),
+        "Matryoshka2dLoss" => ("Matryoshka2dLoss", include_str!("citations/adaptive_layer.bib")),
         "GISTEmbedLoss" => ("GISTEmbedLoss", include_str!("citations/gist_embed.bib")),
         "CoSENTLoss" => ("CoSENTLoss", include_str!("citations/cosent.bib")),
         "AnglELoss" => ("AnglELoss", include_str!("citations/angle.bib")),

@@ -7,11 +7,12 @@ use crate::recipe::{LocatedRecipe, Prompts, SetTable};
 use crate::roles;
 use maana_model::{ModelSpec, Prompt, Role, RoleSpecs};
 use maana_train::{Loss, LossName};
+use std::sync::Arc;
 
 /// The loss of a set, with the roles and prompts of its columns.
 pub struct SetLoss {
     pub(super) roles: Vec<String>,
-    pub(super) loss: Box<dyn Loss>,
+    pub(super) loss: Arc<dyn Loss>,
     pub(super) prompts: Vec<Prompt>,
     /// Role of each column, if the model has towers by role.
     pub(super) routes: Vec<Option<Role>>,
@@ -44,17 +45,27 @@ impl SetLoss {
                 set.title()
             )));
         }
-        Self::of(located, table, rows.columns(), rows.columns(), specs).map(Some)
+        let set_loss = Self::of(located, table, rows.columns(), rows.columns(), specs, &mut None)?;
+        if set_loss.loss.trained_layer().is_some() {
+            return Err(FinetuneError::Fit(format!(
+                "{}: the loss of the recipe trains a layer of its own, which the model's folder does not have; measure \
+                 the set in [evaluation] of the recipe",
+                set.title()
+            )));
+        }
+        Ok(Some(set_loss))
     }
 
     /// Creates the loss of a set with these columns; the prompts of `[data]` may name the columns
-    /// of all sets.
+    /// of all sets. Sets without a loss of their own have one loss, `common`, whose layer trains
+    /// with the batches of all of them.
     pub(super) fn of(
         located: &LocatedRecipe,
         table: &SetTable,
         columns: &[String],
         all_columns: &[String],
         specs: RoleSpecs<'_>,
+        common: &mut Option<Arc<dyn Loss>>,
     ) -> Result<Self, FinetuneError> {
         let spec = specs.any;
         let several = !located.recipe.data.sets.is_empty();
@@ -65,14 +76,21 @@ impl SetLoss {
         let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
         let in_loss = if table.loss.is_some() { place("loss:") } else { "[loss]".into() };
         let (dimension, seed) = (spec.dimension(), located.recipe.training.seed);
+        // Only a model with one tower gives embeddings of lower layers.
+        let layers = if specs.routed { 0 } else { spec.config().layers };
         let scoring = spec.scoring().ok();
-        let loss = match (scoring, located.losses.of(settings)) {
+        let build = || match (scoring, located.losses.of(settings)) {
             (Some(_), Some(loss)) => Ok(Box::new(loss) as Box<dyn Loss>),
             (Some(scoring), None) => settings.build_on_pairs(scoring.labels.len()),
-            (None, Some(loss)) => settings.at_dims(Box::new(loss), dimension, seed),
-            (None, None) => settings.build(dimension, seed),
+            (None, Some(loss)) => settings.modify(Box::new(loss), dimension, layers, seed),
+            (None, None) => settings.build_on_layers(dimension, layers, seed),
         };
-        let loss = loss.map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")))?;
+        let built = || build().map(Arc::from).map_err(|error| FinetuneError::Fit(format!("{in_loss} {error}")));
+        let loss: Arc<dyn Loss> = match (&table.loss, &*common) {
+            (Some(_), _) => built()?,
+            (None, Some(loss)) => Arc::clone(loss),
+            (None, None) => Arc::clone(common.insert(built()?)),
+        };
         let roles = match scoring {
             Some(_) => roles::of_pairs(settings.name, columns.len()),
             None => roles::of_loss(settings.name, columns.len()),

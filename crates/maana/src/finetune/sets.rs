@@ -266,10 +266,10 @@ pub(super) fn prepare(
 ) -> Result<Vec<PreparedSet>, FinetuneError> {
     let several = !located.recipe.data.sets.is_empty();
     let columns: Vec<String> = opened.iter().flat_map(|set| set.source.columns().to_vec()).collect();
-    let mut sets = Vec::with_capacity(opened.len());
+    let (mut sets, mut common) = (Vec::with_capacity(opened.len()), None);
     for OpenedSet { table, source, loss_name, teacher, .. } in opened {
         let specs = model.role_specs();
-        let loss = SetLoss::of(located, &table, source.columns(), &columns, specs)?;
+        let loss = SetLoss::of(located, &table, source.columns(), &columns, specs, &mut common)?;
         let towers = match specs.routed {
             true => loss.routes.iter().map(|role| tower(specs, *role)).collect(),
             false => Vec::new(),

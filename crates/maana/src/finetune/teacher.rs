@@ -99,13 +99,19 @@ impl Teacher {
     /// Checks that embeddings of the teacher can be targets of the model's.
     pub(super) fn check(&self, settings: &LossArguments, dimension: usize) -> Result<(), FinetuneError> {
         let theirs = self.encoder.dimension();
-        if settings.name != LossName::Mse || theirs == dimension {
+        if settings.name != LossName::Mse || theirs == settings.projection_dim.unwrap_or(dimension) {
             return Ok(());
         }
+        let reason = match settings.projection_dim {
+            Some(columns) => format!("and projection_dim is {columns}; set projection_dim = {theirs}"),
+            None => format!(
+                "and the model's {dimension}, but `mse` compares them column by column; set projection_dim = {theirs}, \
+                 which trains a projection, or choose a teacher with {dimension}, or `margin_mse` or \
+                 `distill_kl_div`, which compare scores"
+            ),
+        };
         Err(FinetuneError::Fit(format!(
-            "[loss] teacher = {:?}: its embeddings have {theirs} columns and the model's {dimension}, but `mse` compares \
-             them column by column; choose a teacher with {dimension}, or `margin_mse` or `distill_kl_div`, which \
-             compare scores",
+            "[loss] teacher = {:?}: its embeddings have {theirs} columns {reason}",
             self.name
         )))
     }

@@ -44,7 +44,9 @@ const NEUTRAL: [(&str, &str); 8] = [
 pub(super) fn loss(class: &str, parameters: &Map<String, Value>, inputs: Inputs, notes: &mut Notes) -> Option<Loss> {
     let mut found = Loss::default();
     let inner = match class {
-        "MatryoshkaLoss" => parameters.get("loss").and_then(Value::as_str).unwrap_or_default(),
+        "MatryoshkaLoss" | "AdaptiveLayerLoss" | "Matryoshka2dLoss" => {
+            parameters.get("loss").and_then(Value::as_str).unwrap_or_default()
+        }
         _ => class,
     };
     let Some(name) = name(inner, inputs) else {
@@ -62,6 +64,9 @@ pub(super) fn loss(class: &str, parameters: &Map<String, Value>, inputs: Inputs,
             found.settings.push(("scale".into(), json!(20.0)));
         }
         matryoshka(parameters, &mut found);
+        if class != "MatryoshkaLoss" {
+            adaptive_layers(parameters, &mut found);
+        }
     }
     if class.starts_with("Cached") {
         for (theirs, ours) in [("mini_batch_size", "mini_batch_size"), ("mini_batch_num_tokens", "mini_batch_tokens")] {
@@ -69,6 +74,10 @@ pub(super) fn loss(class: &str, parameters: &Map<String, Value>, inputs: Inputs,
                 found.training.push((ours.into(), value.clone()));
             }
         }
+    }
+    if known.contains(&"num_labels") && !found.settings.iter().any(|(key, _)| key == "num_labels") {
+        notes.add("the card does not show the number of classes; set [loss] num_labels".into());
+        found.settings.push(("num_labels".into(), json!(2)));
     }
     if known.contains(&"guide") {
         notes.add("the card does not name the guide of the loss; set [loss] guide".into());
@@ -114,6 +123,25 @@ fn matryoshka(parameters: &Map<String, Value>, found: &mut Loss) {
     if let Some(number) = parameters.get("n_dims_per_step").and_then(Value::as_i64).filter(|number| *number > 0) {
         found.settings.push(("n_dims_per_step".into(), json!(number)));
     }
+}
+
+/// Adds the table of adaptive layers, with the names of the reference.
+fn adaptive_layers(parameters: &Map<String, Value>, found: &mut Loss) {
+    const NAMES: [&str; 6] = [
+        "n_layers_per_step",
+        "last_layer_weight",
+        "prior_layers_weight",
+        "kl_div_weight",
+        "kl_temperature",
+        "layer_weighting",
+    ];
+    let all =
+        |name: &str, value: &Value| name == "n_layers_per_step" && value.as_i64().is_some_and(|number| number < 1);
+    let settings = NAMES.into_iter().filter_map(|name| {
+        let value = parameters.get(name).filter(|value| !value.is_null())?;
+        Some((name.to_owned(), if all(name, value) { json!("all") } else { value.clone() }))
+    });
+    found.settings.push(("adaptive_layers".into(), Value::Object(settings.collect())));
 }
 
 fn plain(known: &[&str], parameters: &Map<String, Value>, found: &mut Loss, notes: &mut Notes) {

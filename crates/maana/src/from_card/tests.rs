@@ -2,6 +2,7 @@ use super::hyperparameters::{TABLE, Treatment};
 use super::*;
 use crate::recipe::{self, Recipe};
 use maana_eval::Kind;
+use maana_train::loss::{LayerWeighting, NumberOrAll};
 use maana_train::{Inputs, LossName, Precision};
 use serde_json::{Value, json};
 
@@ -149,7 +150,11 @@ fn every_supported_loss_is_recognised_by_its_class() {
         "BatchSemiHardTripletLoss",
         "BatchHardSoftMarginTripletLoss",
     ];
-    let names: Vec<LossName> = classes.iter().map(|class| read(&with_loss(class, "{}")).0.loss.name).collect();
+    let mut names: Vec<LossName> = classes.iter().map(|class| read(&with_loss(class, "{}")).0.loss.name).collect();
+    let parameters = r#"{"num_labels": 3, "concatenation_sent_rep": true, "concatenation_sent_multiplication": true}"#;
+    let (recipe, _) = read(&with_loss("SoftmaxLoss", parameters));
+    assert_eq!((recipe.loss.num_labels, recipe.loss.concatenation_sent_multiplication), (Some(3), Some(true)));
+    names.push(recipe.loss.name);
     // Cards name SimCSE as the reference does: the ranking loss over pairs of equal texts.
     for name in LossName::ALL.into_iter().filter(|name| *name != LossName::Simcse && name.trains(Inputs::Texts)) {
         assert!(names.contains(&name), "{name:?}");
@@ -476,4 +481,21 @@ fn honoured_hyperparameters_are_keys_of_recipes() {
         // A value of the wrong kind is an error, not a panic.
         let _ = recipe_from_text(&card("* Loss: <code>CoSENTLoss</code>", &[(name, "something")]));
     }
+}
+
+#[test]
+fn losses_over_layers_become_a_table_of_the_loss() {
+    let parameters = r#"{"loss": "MultipleNegativesRankingLoss", "n_layers_per_step": -1, "last_layer_weight": 1.0,
+        "prior_layers_weight": 1.0, "kl_div_weight": 1.0, "kl_temperature": 0.3, "layer_weighting": "log",
+        "matryoshka_dims": [64, 32], "matryoshka_weights": [1, 1], "n_dims_per_step": 1}"#;
+    let (recipe, made) = read(&with_loss("Matryoshka2dLoss", parameters));
+    let layers = recipe.loss.adaptive_layers.unwrap();
+    assert_eq!(layers.n_layers_per_step, NumberOrAll::All, "{}", made.toml);
+    assert_eq!(layers.layer_weighting, LayerWeighting::Log);
+    assert_eq!((recipe.loss.matryoshka_dims, recipe.loss.n_dims_per_step), (Some(vec![64, 32]), Some(1)));
+    let (recipe, _) = read(&with_loss("AdaptiveLayerLoss", r#"{"loss": "CoSENTLoss", "n_layers_per_step": 2}"#));
+    assert_eq!(recipe.loss.adaptive_layers.unwrap().n_layers_per_step, NumberOrAll::Number(2));
+    let (recipe, made) = read(&with_loss("AdaptiveLayerLoss", r#"{"loss": "SoftmaxLoss"}"#));
+    assert_eq!(recipe.loss.num_labels, Some(2));
+    assert!(made.notes.iter().any(|note| note.contains("num_labels")), "{:?}", made.notes);
 }

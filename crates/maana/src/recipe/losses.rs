@@ -49,6 +49,8 @@ fn loss_line(text: &str, set: Option<usize>, error: &TrainError) -> Option<usize
         Some(set) => tables.data.sets.get_mut(set)?.loss.take()?,
         None => tables.loss,
     };
-    let start = settings.get(field)?.span().start;
+    // A field of a table has the line of the table, and a missing one that of the loss.
+    let setting = settings.get(field.split('.').next().unwrap_or_default()).or_else(|| settings.get("name"));
+    let start = setting?.span().start;
     Some(text[..start].matches('\n').count() + 1)
 }

@@ -35,14 +35,21 @@ impl Pooling {
 
     /// Computes the gradient of the token embeddings, whose slots are `[tokens, d_tokens]`.
     pub(crate) fn pool_backward(&self, pass: &mut Pass<'_>, slots: [Slot; 2], hidden: usize, d_pooled: &Matrix) {
-        let starts = self.starts(pass.batch);
-        let (context, offsets, rows) = (pass.compute.context, &pass.batch.offsets, pass.rows());
-        let selected = pass.selection().is_some();
-        let [tokens, d_tokens] = pass.slices(rows, slots);
+        let (rows, selected) = (pass.rows(), pass.selection().is_some());
+        let [_, d_tokens] = pass.slices(rows, slots);
         if selected {
             return d_tokens.copy_from_slice(d_pooled.data());
         }
         d_tokens.fill(0.0);
+        self.add_backward(pass, slots, hidden, d_pooled);
+    }
+
+    /// Adds the gradient of the token embeddings of all tokens, whose slots are `[tokens,
+    /// d_tokens]`.
+    pub(crate) fn add_backward(&self, pass: &mut Pass<'_>, slots: [Slot; 2], hidden: usize, d_pooled: &Matrix) {
+        let starts = self.starts(pass.batch);
+        let (context, offsets, rows) = (pass.compute.context, &pass.batch.offsets, pass.rows());
+        let [tokens, d_tokens] = pass.slices(rows, slots);
         for (index, &mode) in self.modes.iter().enumerate() {
             let (stride, offset, d_out) = (d_pooled.columns(), index * hidden, d_pooled.data());
             maana_kernels::pooling_backward(

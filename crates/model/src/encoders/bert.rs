@@ -14,7 +14,7 @@
 //! plus what comes through the feed-forward part. Forward saves the inputs of the LayerNorms; `x`
 //! and `y` are recomputed from them. With checkpoints it saves only those at the end of each layer.
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, LayerHook};
 use super::names::LayerNames;
 use crate::activations::Slot;
 use crate::blocks::{
@@ -83,14 +83,15 @@ impl Bert {
 }
 
 impl Encoder for Bert {
-    fn forward(&self, pass: &mut Pass<'_>) {
+    fn forward(&self, pass: &mut Pass<'_>, at_layer: &mut LayerHook<'_>) {
         self.embeddings.forward(pass, self.x);
-        for layer in &self.layers {
+        for (index, layer) in self.layers.iter().enumerate() {
+            at_layer(pass, index, self.output());
             layer.forward(pass, self.x);
         }
     }
 
-    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut Gradients<'_>) {
+    fn backward(&self, pass: &mut Pass<'_>, at_layer: &mut LayerHook<'_>, gradients: &mut Gradients<'_>) {
         let embeddings_train = gradients.trains(&self.parameters);
         // Below the lowest layer that trains, gradients are not needed.
         let lowest = match embeddings_train {
@@ -104,6 +105,7 @@ impl Encoder for Bert {
                 self.recompute_input(pass, index);
             }
             layer.backward(pass, self.x, self.d_x, self.d_sum, gradients);
+            at_layer(pass, index, self.output());
         }
         if embeddings_train {
             self.embeddings.backward(pass, self.d_x, self.d_sum, gradients);

@@ -13,7 +13,7 @@
 //! saves: `x` is that of the norm that reads it. The slot `normed` holds the input of a part. `d_x`
 //! is the gradient of `x` and of `y`, to which that of a part's input is added.
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, LayerHook};
 use super::names::LayerNames;
 use crate::activations::Slot;
 use crate::blocks::{
@@ -80,6 +80,11 @@ impl ModernBert {
         next.unwrap_or(&self.final_norm)
     }
 
+    /// The slot of a layer's input.
+    fn input(&self, layer: usize) -> Slot {
+        self.layers[layer].attention_norm.as_ref().map_or(self.normed, |norm| norm.input)
+    }
+
     /// Computes the input of a layer's attention once more.
     fn recompute_input(&self, pass: &mut Pass<'_>, layer: usize) {
         let tokens = pass.tokens();
@@ -105,15 +110,16 @@ fn rotary_positions(config: &EncoderConfig, modern: &ModernBertConfig) -> Vec<Ar
 }
 
 impl Encoder for ModernBert {
-    fn forward(&self, pass: &mut Pass<'_>) {
+    fn forward(&self, pass: &mut Pass<'_>, at_layer: &mut LayerHook<'_>) {
         self.embeddings.forward(pass, self.normed);
         for (index, layer) in self.layers.iter().enumerate() {
+            at_layer(pass, index, [self.input(index), self.d_x]);
             layer.forward(pass, self.normed, self.norm_behind(index).input);
         }
         self.final_norm.forward(pass, self.normed);
     }
 
-    fn backward(&self, pass: &mut Pass<'_>, gradients: &mut Gradients<'_>) {
+    fn backward(&self, pass: &mut Pass<'_>, at_layer: &mut LayerHook<'_>, gradients: &mut Gradients<'_>) {
         let embeddings_train = gradients.trains(&self.parameters);
         // Below the lowest layer that trains, gradients are not needed.
         let lowest = match embeddings_train {
@@ -130,6 +136,7 @@ impl Encoder for ModernBert {
             layer.backward_feed_forward(pass, self.normed, [self.d_x, self.d_normed, self.d_part], gradients);
             self.recompute_input(pass, index);
             layer.backward_attention(pass, self.normed, [self.d_x, self.d_normed, self.d_part], gradients);
+            at_layer(pass, index, [self.input(index), self.d_x]);
         }
         if embeddings_train {
             self.embeddings.backward(pass, self.d_x, self.d_part, gradients);

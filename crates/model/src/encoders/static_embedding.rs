@@ -8,7 +8,7 @@
 //! A text without tokens has a row of zeros. Forward and backward read and write rows of the table
 //! directly: no memory of a pass grows with the number of tokens.
 
-use super::encoder::Encoder;
+use super::encoder::{Encoder, LayerHook};
 use crate::activations::Slot;
 use crate::blocks::{Declarations, Pooling, RelativePositionBias};
 use crate::config::EncoderConfig;
@@ -45,14 +45,14 @@ impl StaticEmbedding {
 }
 
 impl Encoder for StaticEmbedding {
-    fn forward(&self, pass: &mut Pass<'_>) {
+    fn forward(&self, pass: &mut Pass<'_>, _at_layer: &mut LayerHook<'_>) {
         let (compute, batch, tokens) = (pass.compute, pass.batch, pass.tokens());
         let [x] = pass.slices(tokens, [self.x]);
         let word = compute.weights.values(&self.word);
         maana_kernels::gather_rows(compute.context, word, self.hidden, &batch.ids, x, false);
     }
 
-    fn backward(&self, _pass: &mut Pass<'_>, _gradients: &mut Gradients<'_>) {
+    fn backward(&self, _pass: &mut Pass<'_>, _at_layer: &mut LayerHook<'_>, _gradients: &mut Gradients<'_>) {
         unreachable!("training needs only the means of tokens");
     }
 
@@ -64,20 +64,27 @@ impl Encoder for StaticEmbedding {
         [self.x, self.d_x]
     }
 
-    fn forward_pooled(&self, pass: &mut Pass<'_>, _pooling: &Pooling, hidden: usize) -> Matrix {
+    fn forward_pooled(
+        &self,
+        pass: &mut Pass<'_>,
+        _pooling: &Pooling,
+        hidden: usize,
+        layers: &[usize],
+    ) -> (Matrix, Vec<Matrix>) {
+        assert!(layers.is_empty(), "a static model has no layers");
         let (compute, batch) = (pass.compute, pass.batch);
         let mut pooled = Matrix::zeros(batch.sequences(), hidden);
         let word = compute.weights.values(&self.word);
         maana_kernels::mean_rows(compute.context, word, hidden, &batch.ids, &batch.offsets, pooled.data_mut());
-        pooled
+        (pooled, Vec::new())
     }
 
     fn backward_pooled(
         &self,
         pass: &mut Pass<'_>,
-        _pooling: &Pooling,
-        hidden: usize,
+        (_pooling, hidden): (&Pooling, usize),
         d_pooled: &Matrix,
+        _lower: (&[usize], &[Matrix]),
         gradients: &mut Gradients<'_>,
     ) {
         let (context, batch) = (pass.compute.context, pass.batch);

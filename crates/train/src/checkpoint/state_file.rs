@@ -1,16 +1,17 @@
-//! The file `training_state.safetensors`: parameters, moments, the average of the parameters and
-//! pending gradients, streamed tensor by tensor so that a large model needs no second copy in
-//! memory. The model and its optimizer determine the layout, so that a file of another model is
-//! recognised.
+//! The file of a training state, of the model or of a layer that a loss owns: parameters, moments,
+//! the average of the parameters and pending gradients, streamed tensor by tensor so that a large
+//! model needs no second copy in memory. The owner and its optimizer determine the layout, so that a
+//! file of another model is recognised.
 
 use crate::TrainError;
+use crate::loss::LinearLayer;
 use maana_model::{StatePart, Tensor, Trainable};
 use serde_json::{Map, Value, json};
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Name of the file in a checkpoint.
+/// Name of the model's file in a checkpoint.
 pub(super) const TENSORS_FILE: &str = "training_state.safetensors";
 
 /// The parts of the file in order.
@@ -21,6 +22,57 @@ const PARTS: [(StatePart, &str); 5] = [
     (StatePart::Average, "average"),
     (StatePart::Gradients, "gradients"),
 ];
+
+/// The owner of a training state.
+pub(super) trait Stateful {
+    /// As [`Trainable::state_tensors`].
+    fn state_tensors(&self, part: StatePart) -> Vec<Tensor>;
+
+    /// As [`Trainable::read_state`].
+    fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]);
+
+    /// As [`Trainable::write_state`].
+    fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]);
+
+    /// As [`Trainable::clear_gradients`].
+    fn clear_gradients(&mut self);
+}
+
+impl<M: Trainable> Stateful for M {
+    fn state_tensors(&self, part: StatePart) -> Vec<Tensor> {
+        Trainable::state_tensors(self, part)
+    }
+
+    fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
+        Trainable::read_state(self, part, first, into);
+    }
+
+    fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]) {
+        Trainable::write_state(self, part, first, values);
+    }
+
+    fn clear_gradients(&mut self) {
+        Trainable::clear_gradients(self);
+    }
+}
+
+impl Stateful for &LinearLayer {
+    fn state_tensors(&self, part: StatePart) -> Vec<Tensor> {
+        self.arena().state_tensors(part)
+    }
+
+    fn read_state(&self, part: StatePart, first: usize, into: &mut [f32]) {
+        self.arena().read(part, first, into);
+    }
+
+    fn write_state(&mut self, part: StatePart, first: usize, values: &[f32]) {
+        self.arena().write(part, first, values);
+    }
+
+    fn clear_gradients(&mut self) {
+        self.arena().clear_gradients();
+    }
+}
 
 /// Parts that only some files have.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +85,7 @@ pub(super) struct Optional {
 
 impl Optional {
     /// The parts with their names and tensors.
-    fn parts(self, model: &impl Trainable) -> Vec<(StatePart, &'static str, Vec<Tensor>)> {
+    fn parts(self, model: &impl Stateful) -> Vec<(StatePart, &'static str, Vec<Tensor>)> {
         let present = |part: &StatePart| match part {
             StatePart::Average => self.average,
             StatePart::Gradients => self.gradients,
@@ -56,9 +108,9 @@ fn chunks(tensors: &[Tensor]) -> impl Iterator<Item = std::ops::Range<usize>> {
 }
 
 /// Writes the file to the folder of a checkpoint that is not public yet. Returns its checksum.
-pub(super) fn write(folder: &Path, model: &impl Trainable, optional: Optional) -> std::io::Result<String> {
+pub(super) fn write(path: &Path, model: &impl Stateful, optional: Optional) -> std::io::Result<String> {
     let parts = optional.parts(model);
-    let mut file = BufWriter::new(maana_files::create_inside(&folder.join(TENSORS_FILE))?);
+    let mut file = BufWriter::new(maana_files::create_inside(path)?);
     let mut hash = Xxh3::new();
     let mut put = |bytes: &[u8]| -> std::io::Result<()> {
         hash.update(bytes);
@@ -83,7 +135,7 @@ pub(super) fn write(folder: &Path, model: &impl Trainable, optional: Optional) -
 /// fault of an invalid file; the outer error is one of the system.
 pub(super) fn read(
     path: &Path,
-    model: &mut impl Trainable,
+    model: &mut impl Stateful,
     optional: Optional,
     checksum: &str,
 ) -> Result<Result<(), String>, TrainError> {
@@ -96,7 +148,7 @@ pub(super) fn read(
 /// Loads only the parameters that were evaluated: their average, if the file has one.
 pub(super) fn read_parameters(
     path: &Path,
-    model: &mut impl Trainable,
+    model: &mut impl Stateful,
     optional: Optional,
     checksum: &str,
 ) -> Result<Result<(), String>, TrainError> {
@@ -107,7 +159,7 @@ pub(super) fn read_parameters(
 /// Reads the complete file, and its parts into those parts of the model that `target` returns.
 fn fill(
     path: &Path,
-    model: &mut impl Trainable,
+    model: &mut impl Stateful,
     optional: Optional,
     target: impl Fn(StatePart) -> Option<StatePart>,
     checksum: &str,

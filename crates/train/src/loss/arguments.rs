@@ -1,6 +1,7 @@
 //! The settings of losses. A new loss is a file in `loss/`, a name with its parameters in
 //! `names.rs`, and a line in [`LossArguments::build`].
 
+use super::adaptive_layers::{AdaptiveLayerSettings, AdaptiveLayers};
 use super::angle::Angle;
 use super::batch_all_triplet::BatchAllTriplet;
 use super::batch_hard_soft_margin_triplet::BatchHardSoftMarginTriplet;
@@ -18,12 +19,13 @@ use super::margin_mse::MarginMse;
 use super::matryoshka::Matryoshka;
 use super::mse::Mse;
 use super::names::{Inputs, LossName};
+use super::number_or_all::NumberOrAll;
 use super::objective::Loss;
 use super::online_contrastive::OnlineContrastive;
 use super::pairs::{LogBase, LogitActivation, WeightingScheme};
-use super::row_pairs::NumNegatives;
 use super::simcse::Simcse;
 use super::similarity::LossSimilarity;
+use super::softmax::{Softmax, SoftmaxFeatures};
 use super::symmetric::SymmetricInBatchNegatives;
 use super::triplet::Triplet;
 use crate::error::TrainError;
@@ -90,6 +92,21 @@ pub struct LossArguments {
     /// Compares positives with each other.
     #[serde(default)]
     pub contrast_positives: Option<bool>,
+    /// Columns of the teacher's embeddings, to which those of the model are projected.
+    #[serde(default)]
+    pub projection_dim: Option<usize>,
+    /// Number of classes.
+    #[serde(default)]
+    pub num_labels: Option<usize>,
+    /// Shows the classifier both embeddings.
+    #[serde(default)]
+    pub concatenation_sent_rep: Option<bool>,
+    /// Shows the classifier the absolute difference of the embeddings.
+    #[serde(default)]
+    pub concatenation_sent_difference: Option<bool>,
+    /// Shows the classifier the product of the embeddings, element by element.
+    #[serde(default)]
+    pub concatenation_sent_multiplication: Option<bool>,
     /// Factor of the loss of positive pairs.
     #[serde(default)]
     pub pos_weight: Option<f64>,
@@ -98,7 +115,7 @@ pub struct LossArguments {
     pub activation: Option<LogitActivation>,
     /// Number of documents of other rows that a query is compared with.
     #[serde(default)]
-    pub num_negatives: Option<NumNegatives>,
+    pub num_negatives: Option<NumberOrAll>,
     /// Weights of pairs of documents.
     #[serde(default)]
     pub weighting_scheme: Option<WeightingScheme>,
@@ -132,6 +149,9 @@ pub struct LossArguments {
     /// Number of dimensions that are drawn for each micro-batch. Default: all.
     #[serde(default)]
     pub n_dims_per_step: Option<usize>,
+    /// Trains lower layers as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adaptive_layers: Option<AdaptiveLayerSettings>,
 }
 
 /// Columns whose teacher embeddings are the targets.
@@ -168,6 +188,11 @@ impl LossArguments {
             margin_strategy: None,
             contrast_anchors: None,
             contrast_positives: None,
+            projection_dim: None,
+            num_labels: None,
+            concatenation_sent_rep: None,
+            concatenation_sent_difference: None,
+            concatenation_sent_multiplication: None,
             pos_weight: None,
             activation: None,
             num_negatives: None,
@@ -182,24 +207,52 @@ impl LossArguments {
             matryoshka_dims: None,
             matryoshka_weights: None,
             n_dims_per_step: None,
+            adaptive_layers: None,
         }
     }
 
-    /// Creates the loss for a model with embeddings of `dimension` columns and the seed of the run.
-    /// [`LossArguments::build_on_pairs`] creates those of cross-encoders.
+    /// Creates the loss of the last layer of a model with embeddings of `dimension` columns, by the
+    /// seed of the run. [`LossArguments::build_on_pairs`] creates those of cross-encoders.
     ///
     /// # Errors
-    /// As [`LossArguments::check`]; if a dimension exceeds the model's, or the loss is `own`.
+    /// As [`LossArguments::build_on_layers`]; if the settings ask for adaptive layers.
     pub fn build(&self, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
-        self.check(Inputs::Texts)?;
-        self.at_dims(self.on_texts(dimension)?, dimension, seed)
+        self.build_on_layers(dimension, 0, seed)
     }
 
-    /// Returns `loss` at the Matryoshka dimensions of these settings; without dimensions, as it is.
+    /// As [`LossArguments::build`], for a model that also gives embeddings of this number of lower
+    /// layers.
     ///
     /// # Errors
-    /// If a dimension exceeds the model's.
-    pub fn at_dims(&self, loss: Box<dyn Loss>, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
+    /// As [`LossArguments::check`] and [`LossArguments::modify`]; if the loss is `own`.
+    pub fn build_on_layers(&self, dimension: usize, layers: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
+        self.check(Inputs::Texts)?;
+        self.modify(self.on_texts(dimension, seed)?, dimension, layers, seed)
+    }
+
+    /// Returns `loss` at the Matryoshka dimensions and the adaptive layers of these settings;
+    /// without either, as it is.
+    ///
+    /// # Errors
+    /// If a dimension exceeds the model's, or the model has no lower layers.
+    pub fn modify(
+        &self,
+        loss: Box<dyn Loss>,
+        dimension: usize,
+        layers: usize,
+        seed: u64,
+    ) -> Result<Box<dyn Loss>, TrainError> {
+        let inner = self.at_dims(loss, dimension, seed)?;
+        let Some(settings) = self.adaptive_layers else { return Ok(inner) };
+        if layers == 0 {
+            let wanted = "left out: only transformers with one tower give embeddings of lower layers, not static \
+                          models nor models with a Router";
+            return Err(TrainError::argument("adaptive_layers", "given", wanted));
+        }
+        Ok(Box::new(AdaptiveLayers { inner, lower_layers: layers, settings, seed }))
+    }
+
+    fn at_dims(&self, loss: Box<dyn Loss>, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
         let Some(dims) = &self.matryoshka_dims else { return Ok(loss) };
         if dims[0] > dimension {
             let wanted = format!("at most {dimension}, the columns of the model's embeddings");
@@ -211,7 +264,7 @@ impl LossArguments {
     }
 
     /// Creates the loss of all columns.
-    fn on_texts(&self, dimension: usize) -> Result<Box<dyn Loss>, TrainError> {
+    fn on_texts(&self, dimension: usize, seed: u64) -> Result<Box<dyn Loss>, TrainError> {
         let scale = self.scale.unwrap_or(20.0);
         let metric = |default| self.distance_metric.unwrap_or(default);
         let margin = |default| self.margin.unwrap_or(default);
@@ -239,7 +292,19 @@ impl LossArguments {
                 Box::new(OnlineContrastive { margin: margin(0.5), metric: metric(DistanceMetric::Cosine) })
             }
             LossName::Triplet => Box::new(Triplet { margin: margin(5.0), metric: metric(DistanceMetric::Euclidean) }),
-            LossName::Mse => Box::new(Mse { dimension }),
+            LossName::Softmax => {
+                let features = SoftmaxFeatures {
+                    embeddings: self.concatenation_sent_rep.unwrap_or(true),
+                    difference: self.concatenation_sent_difference.unwrap_or(true),
+                    product: self.concatenation_sent_multiplication.unwrap_or(false),
+                };
+                let classes = self.num_labels.expect("check() asks for the number");
+                Box::new(Softmax::new(classes, features, dimension, seed))
+            }
+            LossName::Mse => Box::new(match self.projection_dim {
+                None => Mse::new(dimension),
+                Some(outputs) => Mse::projected([dimension, outputs], seed),
+            }),
             LossName::MarginMse => Box::new(MarginMse { similarity: similarity(LossSimilarity::Dot) }),
             LossName::DistillKlDiv => Box::new(DistillKlDiv {
                 similarity: similarity(LossSimilarity::Dot),

@@ -3,12 +3,12 @@
 
 use super::arguments::{LossArguments, of_program};
 use super::names::{Inputs, LossName};
+use super::number_or_all::NumberOrAll;
 use super::objective::Loss;
 use super::pairs::{
     AdrMse, BinaryCrossEntropy, CrossEntropy, Lambda, ListNet, LogitActivation, MarginMse, Mse,
     MultipleNegativesRanking, OfScores, PlistMle, ScoreLoss, WeightingScheme,
 };
-use super::row_pairs::NumNegatives;
 use crate::error::TrainError;
 
 impl LossArguments {
@@ -52,7 +52,7 @@ impl LossArguments {
             LossName::MarginMse => of(MarginMse, activation),
             LossName::MultipleNegativesRanking => {
                 let loss = MultipleNegativesRanking {
-                    num_negatives: self.num_negatives.unwrap_or(NumNegatives::Count(4)),
+                    num_negatives: self.num_negatives.unwrap_or(NumberOrAll::Number(4)),
                     scale: self.scale.unwrap_or(10.0),
                 };
                 of(loss, self.activation.unwrap_or(LogitActivation::Sigmoid))

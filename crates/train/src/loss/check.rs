@@ -5,8 +5,12 @@ use super::directions::{Direction, PartitionMode};
 use super::distance::DistanceMetric;
 use super::gist_embed::MarginStrategy;
 use super::names::{Inputs, LossName};
+use super::number_or_all::NumberOrAll;
 use super::pairs::WeightingScheme;
 use crate::error::TrainError;
+
+/// The most classes, or columns of a projection.
+const MOST_COLUMNS: usize = 1 << 16;
 
 impl LossArguments {
     /// Checks everything that does not depend on the model but on its inputs.
@@ -47,6 +51,8 @@ impl LossArguments {
         if self.teacher_columns.is_some() && self.teacher.is_none() {
             return Err(invalid("teacher_columns", &self.teacher_columns, "given together with `teacher`"));
         }
+        self.check_trained_layer()?;
+        self.check_adaptive_layers()?;
         self.check_dims()
     }
 
@@ -72,15 +78,71 @@ impl LossArguments {
         let serde_json::Value::Object(fields) = serde_json::json!(self) else { unreachable!("a struct is an object") };
         for (field, value) in fields {
             let of_matryoshka = matches!(field.as_str(), "matryoshka_dims" | "matryoshka_weights" | "n_dims_per_step");
-            let everywhere = field == "name" || (of_matryoshka && inputs == Inputs::Texts);
+            let modifies = of_matryoshka || field == "adaptive_layers";
+            let everywhere = field == "name" || (modifies && inputs == Inputs::Texts);
             if value.is_null() || everywhere || known.contains(&field.as_str()) {
                 continue;
             }
             let loss = serde_json::json!(self.name);
             let known = if known.is_empty() { "no parameters".into() } else { format!("only {}", known.join(", ")) };
-            let matryoshka = if inputs == Inputs::Texts { ", and those of Matryoshka" } else { "" };
-            let wanted = format!("left out: the loss {loss} has {known}{matryoshka}");
+            let modifiers = if inputs == Inputs::Texts { ", and those of Matryoshka and adaptive layers" } else { "" };
+            let wanted = format!("left out: the loss {loss} has {known}{modifiers}");
             return Err(TrainError::argument(field, value, wanted));
+        }
+        Ok(())
+    }
+
+    /// Checks the settings of layers that a loss owns.
+    fn check_trained_layer(&self) -> Result<(), TrainError> {
+        if self.name == LossName::Softmax {
+            match self.num_labels {
+                None => return Err(TrainError::argument("num_labels", "missing", "the number of classes, at least 2")),
+                Some(number) if !(2..=MOST_COLUMNS).contains(&number) => {
+                    return Err(invalid("num_labels", &number, "the number of classes, from 2 to 65536"));
+                }
+                Some(_) => {}
+            }
+            let parts = [
+                self.concatenation_sent_rep.unwrap_or(true),
+                self.concatenation_sent_difference.unwrap_or(true),
+                self.concatenation_sent_multiplication.unwrap_or(false),
+            ];
+            if parts == [false; 3] {
+                let wanted = "true, or one of the other two parts that the classifier may see";
+                return Err(invalid("concatenation_sent_rep", &false, wanted));
+            }
+        }
+        if let Some(columns) = self.projection_dim.filter(|columns| !(1..=MOST_COLUMNS).contains(columns)) {
+            return Err(invalid(
+                "projection_dim",
+                &columns,
+                "from 1 to 65536, the columns of the teacher's embeddings",
+            ));
+        }
+        match &self.matryoshka_dims {
+            Some(dims) if self.name == LossName::Softmax || self.projection_dim.is_some() => {
+                let wanted = "left out: the layer that this loss trains reads whole embeddings, as in the reference";
+                Err(invalid("matryoshka_dims", dims, wanted))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_adaptive_layers(&self) -> Result<(), TrainError> {
+        let Some(settings) = &self.adaptive_layers else { return Ok(()) };
+        if settings.n_layers_per_step == NumberOrAll::Number(0) {
+            return Err(invalid("adaptive_layers.n_layers_per_step", &0, "at least 1, or \"all\""));
+        }
+        let weights = [
+            ("adaptive_layers.last_layer_weight", settings.last_layer_weight),
+            ("adaptive_layers.prior_layers_weight", settings.prior_layers_weight),
+            ("adaptive_layers.kl_div_weight", settings.kl_div_weight),
+            ("adaptive_layers.kl_temperature", settings.kl_temperature),
+        ];
+        for (field, value) in weights {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(invalid(field, &value, "a finite number that is not negative"));
+            }
         }
         Ok(())
     }

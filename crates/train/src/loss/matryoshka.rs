@@ -5,6 +5,7 @@
 //! The reference truncates the next larger normalised prefix, which gives the same vector as
 //! truncating the whole embedding.
 
+use super::linear_layer::LinearLayer;
 use super::needs::Needs;
 use super::objective::{Embedded, Loss, LossSummary};
 use maana_files::mix;
@@ -46,6 +47,10 @@ impl Loss for Matryoshka {
 
     fn needs(&self) -> Needs {
         self.inner.needs()
+    }
+
+    fn trained_layer(&self) -> Option<&LinearLayer> {
+        self.inner.trained_layer()
     }
 
     fn describe(&self) -> LossSummary {

@@ -20,6 +20,8 @@ pub enum LossName {
     Angle,
     /// [`CosineSimilarity`](super::CosineSimilarity).
     CosineSimilarity,
+    /// [`Softmax`](super::Softmax).
+    Softmax,
     /// [`Contrastive`](super::Contrastive).
     Contrastive,
     /// [`OnlineContrastive`](super::OnlineContrastive).
@@ -72,7 +74,7 @@ pub enum Inputs {
 
 impl LossName {
     /// Every loss that recipes can build: all but `Own`.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::MultipleNegativesRanking,
         Self::MultipleNegativesSymmetricRanking,
         Self::Simcse,
@@ -80,6 +82,7 @@ impl LossName {
         Self::Cosent,
         Self::Angle,
         Self::CosineSimilarity,
+        Self::Softmax,
         Self::Contrastive,
         Self::OnlineContrastive,
         Self::Triplet,
@@ -113,8 +116,8 @@ impl LossName {
         matches!(self, Self::Lambda | Self::RankNet | Self::ListNet | Self::ListMle | Self::PlistMle | Self::AdrMse)
     }
 
-    /// Parameters of the loss in recipes, without those of Matryoshka, which all losses of texts
-    /// have.
+    /// Parameters of the loss in recipes, without those of Matryoshka and of adaptive layers, which
+    /// all losses of texts have.
     pub fn parameters(self, inputs: Inputs) -> &'static [&'static str] {
         match inputs {
             Inputs::Texts => self.parameters_on_texts(),
@@ -145,6 +148,12 @@ impl LossName {
                 &["guide", "temperature", "margin_strategy", "margin", "contrast_anchors", "contrast_positives"]
             }
             Self::CosineSimilarity => &[],
+            Self::Softmax => &[
+                "num_labels",
+                "concatenation_sent_rep",
+                "concatenation_sent_difference",
+                "concatenation_sent_multiplication",
+            ],
             Self::Contrastive
             | Self::OnlineContrastive
             | Self::Triplet
@@ -153,7 +162,7 @@ impl LossName {
             | Self::BatchSemiHardTriplet => &["distance_metric", "margin"],
             Self::BatchHardSoftMarginTriplet => &["distance_metric"],
             Self::Own => &["class"],
-            Self::Mse => &["teacher", "teacher_columns"],
+            Self::Mse => &["teacher", "teacher_columns", "projection_dim"],
             Self::MarginMse => &["teacher", "similarity"],
             Self::DistillKlDiv => {
                 &["teacher", "similarity", "temperature", "student_temperature", "teacher_temperature"]

@@ -47,12 +47,17 @@ pub enum Labels {
     DifferentScores,
     /// One of this number of classes: a whole number from 0.
     ClassOf(usize),
+    /// One of this number of classes, or a list of their probabilities.
+    ClassOrShares(usize),
     /// A number for each document: of a list, or of `C − 1` columns.
     Documents,
 }
 
 /// The largest class: up to it, `f32` has every whole number.
 const MAX_CLASS: f32 = 16_777_216.0;
+
+/// Distance from 1 that the sum of probabilities may have.
+const SHARES_TOLERANCE: f32 = 1e-3;
 
 impl Labels {
     /// Returns a description of the label for `columns` text columns.
@@ -87,6 +92,10 @@ impl Labels {
             Self::ClassOf(classes) => {
                 format!("a label that is a class, a whole number from 0 to {}", classes.saturating_sub(1))
             }
+            Self::ClassOrShares(classes) => format!(
+                "a label that is a class, a whole number from 0 to {}, or a list of {classes} probabilities",
+                classes.saturating_sub(1)
+            ),
             Self::Documents => "a label that is a list of numbers, one for each document".into(),
         })
     }
@@ -105,6 +114,7 @@ impl Labels {
             Self::Margins => length + 2 == columns || length + 1 == columns,
             Self::CandidateScores | Self::Documents => length + 1 == columns,
             Self::Embeddings(dimension) => length == dimension || length == dimension * columns,
+            Self::ClassOrShares(classes) => length == 1 || length == classes,
             Self::GuideEmbeddings => length > 0 && length.is_multiple_of(columns),
         }
     }
@@ -183,6 +193,13 @@ impl Needs {
                     None => Ok(()),
                 }
             }
+            Labels::ClassOrShares(classes) if source.label_length() == 1 => {
+                match find(&|score| score.fract() != 0.0 || score < 0.0 || score >= classes as f32) {
+                    Some(row) => Err(label(row, "a class, a whole number from 0 and below `num_labels`")),
+                    None => Ok(()),
+                }
+            }
+            Labels::ClassOrShares(_) => check_shares(loss, source),
             _ => Ok(()),
         }
     }
@@ -230,4 +247,19 @@ impl Needs {
             }),
         }
     }
+}
+
+/// Checks that the labels of all rows are probabilities.
+fn check_shares(loss: &str, source: &dyn Source) -> Result<(), TrainError> {
+    for row in 0..source.len() {
+        let example = source.get(row).map_err(|source| TrainError::Data { row, source })?;
+        let shares = example.label.ok_or(TrainError::NoLabel { row })?;
+        let sum: f32 = shares.iter().sum();
+        let wrong = shares.iter().copied().find(|share| !(0.0..=1.0).contains(share));
+        if let Some(value) = wrong.or(((sum - 1.0).abs() > SHARES_TOLERANCE).then_some(sum)) {
+            let needed = "a list of probabilities of the classes, from 0 to 1 and with the sum 1";
+            return Err(TrainError::Label { place: source.place(row), loss: loss.to_string(), value, needed });
+        }
+    }
+    Ok(())
 }

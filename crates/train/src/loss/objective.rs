@@ -1,6 +1,7 @@
 //! The interface of losses: embeddings and labels in, a loss and the gradients of the embeddings
 //! out.
 
+use super::linear_layer::LinearLayer;
 use super::needs::Needs;
 use super::row_pairs::Pairs;
 use maana_kernels::{Context, Matrix, Rows};
@@ -12,8 +13,9 @@ use std::sync::Arc;
 /// pairs of texts, `K` logits of a pair.
 #[derive(Clone, Copy)]
 pub struct Embedded<'a> {
-    /// Embeddings of each column of the data, each `(B, D)`. For losses of cross-encoders one
-    /// column: the logits of all pairs, row by row, `(P, K)`.
+    /// Embeddings of each column of the data, each `(B, D)`; in training followed by those of each
+    /// of [`Loss::layers`]. For losses of cross-encoders one column: the logits of all pairs, row by
+    /// row, `(P, K)`.
     pub columns: &'a [Rows<'a>],
     /// Numbers of each row's label, `(B, L)`, if the data have labels. Rows of lists have a number
     /// for each pair, `(P, 1)`.
@@ -22,6 +24,9 @@ pub struct Embedded<'a> {
     pub pairs: &'a [usize],
     /// Number of the micro-batch in the run, for losses that draw at random.
     pub pass: u64,
+    /// True in training. In an evaluation the embeddings are those of the last layer only, and a
+    /// loss adds nothing to the gradients of its own parameters.
+    pub trains: bool,
 }
 
 /// A function of embeddings that training minimises.
@@ -52,6 +57,17 @@ pub trait Loss: Send + Sync {
         None
     }
 
+    /// Returns the lower layers whose embeddings the loss sees in micro-batch `pass`, ascending, by
+    /// the numbers of [`maana_model::Trainable::lower_layers`].
+    fn layers(&self, _pass: u64) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Returns the layer that the loss owns and that trains with the model, if it has one.
+    fn trained_layer(&self) -> Option<&LinearLayer> {
+        None
+    }
+
     /// Returns the description for a model card.
     fn describe(&self) -> LossSummary;
 }
@@ -78,6 +94,14 @@ impl<L: Loss + ?Sized> Loss for Arc<L> {
 
     fn pairs(&self) -> Option<Pairs> {
         (**self).pairs()
+    }
+
+    fn layers(&self, pass: u64) -> Vec<usize> {
+        (**self).layers(pass)
+    }
+
+    fn trained_layer(&self) -> Option<&LinearLayer> {
+        (**self).trained_layer()
     }
 
     fn describe(&self) -> LossSummary {

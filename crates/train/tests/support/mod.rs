@@ -31,7 +31,12 @@ pub(crate) fn measure_with(
         let length = labels.len() / columns[0].rows();
         Rows::new(labels, columns[0].rows(), length, length)
     });
-    let value = loss.loss(&context, &Embedded { columns: &views, labels, pairs: &[], pass: 0 }, weight, &mut d_columns);
+    let value = loss.loss(
+        &context,
+        &Embedded { columns: &views, labels, pairs: &[], pass: 0, trains: true },
+        weight,
+        &mut d_columns,
+    );
     (value, d_columns)
 }
 

@@ -2,8 +2,9 @@
 //! `mean_i (logsumexp_j c s_ij − c s_i0)`. <https://arxiv.org/abs/1705.00652>
 
 use super::super::needs::{Labels, Needs};
+use super::super::number_or_all::NumberOrAll;
 use super::super::objective::LossSummary;
-use super::super::row_pairs::{NumNegatives, Pairs};
+use super::super::row_pairs::Pairs;
 use super::scores::{ScoreLoss, ScoredPairs};
 use libm::{exp, log};
 use serde_json::json;
@@ -13,7 +14,7 @@ use serde_json::json;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MultipleNegativesRanking {
     /// Number of documents of other rows.
-    pub num_negatives: NumNegatives,
+    pub num_negatives: NumberOrAll,
     /// Factor of the scores; 10 in the reference.
     pub scale: f64,
 }
@@ -45,8 +46,8 @@ impl ScoreLoss for MultipleNegativesRanking {
 
     fn describe(&self, activation: &str) -> LossSummary {
         let number = match self.num_negatives {
-            NumNegatives::All => json!(null),
-            NumNegatives::Count(count) => json!(count),
+            NumberOrAll::All => json!(null),
+            NumberOrAll::Number(count) => json!(count),
         };
         LossSummary {
             name: "multiple_negatives_ranking".into(),
