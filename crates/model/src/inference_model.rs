@@ -173,7 +173,7 @@ impl InferenceModel {
         activations: &'a mut Activations,
     ) -> Pass<'a> {
         let InferenceEncoder { network, weights, .. } = &*self.encoder;
-        let compute = Compute { context, weights, precision: weights.precision };
+        let compute = Compute { context, weights, precision: weights.precision, adapters: None };
         let buffers = &mut activations.buffers;
         Pass::new(compute, batch, DropoutSeed::Off, pooled, &network.activations, buffers)
     }

@@ -5,9 +5,13 @@
 //! adapters. Backward gives the gradient of the sum, from which those of A and B follow. Nothing
 //! else has a gradient, so that backward skips more than a third of its products.
 
+mod dropout;
+
 use crate::ModelError;
 use crate::config::Architecture;
+use crate::trainable::DropoutSeed;
 use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor, named_within, overlap};
+pub(crate) use dropout::AdapterDropout;
 use maana_files::SplitMix64;
 use maana_kernels::{Context, Precision, Rows};
 use std::ops::Range;
@@ -22,6 +26,9 @@ pub struct LoraSettings {
     pub rank: usize,
     /// α; the product is multiplied by α / rank (PEFT: `lora_alpha`).
     pub alpha: f64,
+    /// Probability with which an adapter drops an element of its input in training (PEFT:
+    /// `lora_dropout`).
+    pub dropout: f64,
     /// Names of linear layers, or the ends of their names (PEFT: `target_modules`). Empty: query
     /// and value of each layer.
     pub targets: Vec<String>,
@@ -33,6 +40,13 @@ pub struct LoraSettings {
     /// True if the model is saved with the adapters merged into its weights; else only the adapters
     /// are saved.
     pub merge: bool,
+}
+
+impl LoraSettings {
+    /// Factor of the product.
+    fn scale(&self) -> f32 {
+        (self.alpha / self.rank as f64) as f32
+    }
 }
 
 /// The adapters of a model that trains.
@@ -126,6 +140,10 @@ impl Lora {
         if !(settings.alpha.is_finite() && settings.alpha > 0.0) {
             return Err(ModelError::Request(format!("alpha is {}; expected a number above 0", settings.alpha)));
         }
+        if !(0.0..1.0).contains(&settings.dropout) {
+            let reason = format!("dropout is {}; expected a number from 0 to below 1", settings.dropout);
+            return Err(ModelError::Request(reason));
+        }
         check_targets(&settings.targets, encoders)?;
         let mut adapters = Adapters::default();
         let mut towers = Vec::new();
@@ -142,20 +160,23 @@ impl Lora {
         self.towers.iter().find(|tower| tower.folder == folder)
     }
 
-    /// Factor of the product.
-    fn scale(&self) -> f32 {
-        (self.settings.alpha / self.settings.rank as f64) as f32
+    /// Returns the dropout of the adapters in a pass; none if nothing is dropped.
+    pub(crate) fn dropout(&self, seed: DropoutSeed) -> Option<AdapterDropout<'_>> {
+        let settings = (self.settings.scale(), self.settings.dropout);
+        AdapterDropout::new(&self.targets, self.arena.parameters(), settings, seed)
     }
 
-    /// Returns the gradients of the sums, to be added to.
-    pub(crate) fn gradients(&mut self) -> Gradients<'_> {
-        Gradients::of_some(&mut self.gradients, &self.places)
+    /// Returns the gradients of the sums, to be added to, and the dropout of a pass.
+    pub(crate) fn for_backward(&mut self, seed: DropoutSeed) -> (Gradients<'_>, Option<AdapterDropout<'_>>) {
+        let Self { settings, arena, targets, gradients, places, .. } = self;
+        let dropout = AdapterDropout::new(targets, arena.parameters(), (settings.scale(), settings.dropout), seed);
+        (Gradients::of_some(gradients, places), dropout)
     }
 
     /// Writes the sums to the parameters of the model, of those targets whose adapters have an
     /// element in `changed`, a range of the adapters' arena.
     pub(crate) fn merge(&self, context: &Context, changed: &Range<usize>, parameters: &mut [f32]) {
-        let (adapters, rank, scale) = (self.arena.parameters(), self.settings.rank, self.scale());
+        let (adapters, rank, scale) = (self.arena.parameters(), self.settings.rank, self.settings.scale());
         for target in &self.targets {
             if ![&target.a, &target.b].into_iter().any(|range| overlap(range, changed)) {
                 continue;
@@ -173,7 +194,7 @@ impl Lora {
     /// Adds the gradients of A and B, given those of the sums, W' = W + s B A: `d_A = s Bᵀ d_W'`
     /// and `d_B = s d_W' Aᵀ`. Sets the gradients of the sums to zero.
     pub(crate) fn project(&mut self, context: &Context) {
-        let (rank, scale) = (self.settings.rank, self.scale());
+        let (rank, scale) = (self.settings.rank, self.settings.scale());
         let (adapters, mut gradients) = self.arena.for_backward();
         let scaled: Vec<f32> = adapters.iter().map(|value| scale * value).collect();
         for Target { gradient, a, b, outputs, inputs, .. } in &self.targets {

@@ -2,6 +2,7 @@
 //! are computed.
 
 use crate::activations::{ActivationLayout, Buffers, RoundedSlot, Slot};
+use crate::lora::AdapterDropout;
 use crate::trainable::DropoutSeed;
 use crate::weights::Weights;
 use maana_kernels::{Context, Dropout, Precision};
@@ -30,6 +31,8 @@ pub(crate) struct Compute<'a> {
     pub(crate) weights: &'a dyn Weights,
     /// Precision of the operands of matrix products.
     pub(crate) precision: Precision,
+    /// The dropout of adapters, if there is any.
+    pub(crate) adapters: Option<AdapterDropout<'a>>,
 }
 
 /// A place in the model where dropout is applied; the number keeps the masks of two places apart.
@@ -102,6 +105,12 @@ impl<'a> Pass<'a> {
     /// Tokens that the rows of activations stand for now; none where these are all.
     pub(crate) fn selection(&self) -> Option<&'a [usize]> {
         self.pooled.filter(|_| self.selected)
+    }
+
+    /// Threads and weights for linear layers of the rows that activations have now.
+    pub(crate) fn compute(&self) -> Compute<'a> {
+        let selection = self.selection();
+        Compute { adapters: self.compute.adapters.map(|adapters| adapters.at(selection)), ..self.compute }
     }
 
     /// Number of rows that activations have now.

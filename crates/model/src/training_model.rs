@@ -7,7 +7,7 @@ use crate::blocks::SentenceModule;
 use crate::encoders::Network;
 use crate::fingerprint::{fingerprint, fingerprint_of_towers};
 use crate::inference_model::{InferenceEncoder, InferenceModel, InferenceParts};
-use crate::lora::{Lora, LoraSettings, ToAdapt};
+use crate::lora::{AdapterDropout, Lora, LoraSettings, ToAdapt};
 use crate::pass::{Compute, Pass};
 use crate::router::Router;
 use crate::similarity::{Role, Similarity};
@@ -341,7 +341,8 @@ impl TrainingModel {
         let Tower { spec, network, slots, .. } = &self.towers[activations.tower];
         let parameters = self.arena.parameters();
         let weights = ArenaWeights { parameters, slots, precision: self.precision };
-        let compute = Compute { context, weights: &weights, precision: self.precision };
+        let adapters = self.lora.as_ref().and_then(|lora| lora.dropout(dropout));
+        let compute = Compute { context, weights: &weights, precision: self.precision, adapters };
         let pooled = spec.pooling.tokens(batch);
         let Activations { buffers, module_inputs, .. } = activations;
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers);
@@ -458,7 +459,7 @@ impl Trainable for TrainingModel {
         if self.lora.is_none() {
             self.arena.touch_rows(*table, &batch.ids);
         }
-        let (parameters, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
+        let (parameters, mut gradients, adapters) = for_backward(&mut self.arena, &mut self.lora, dropout);
         let Activations { buffers, module_inputs, .. } = activations;
         let mut behind_encoder = |d_embeddings: Rows<'_>, inputs: &[Matrix], dropout| {
             let mut d_x = d_embeddings.to_matrix();
@@ -475,7 +476,7 @@ impl Trainable for TrainingModel {
         });
         let d_lower: Vec<Matrix> = lower.collect();
         let weights = ArenaWeights { parameters, slots, precision: self.precision };
-        let compute = Compute { context, weights: &weights, precision: self.precision };
+        let compute = Compute { context, weights: &weights, precision: self.precision, adapters };
         let pooled = spec.pooling.tokens(batch);
         let mut pass = Pass::new(compute, batch, dropout, pooled.as_deref(), &network.activations, buffers).backward();
         let pooling = (&spec.pooling, spec.config.hidden);
@@ -483,7 +484,7 @@ impl Trainable for TrainingModel {
     }
 
     fn finish_parts(&mut self, context: &Context, activations: &mut Activations) {
-        let (_, mut gradients) = for_backward(&mut self.arena, &mut self.lora);
+        let (_, mut gradients, _) = for_backward(&mut self.arena, &mut self.lora, DropoutSeed::Off);
         if let Some(bias) = self.towers[activations.tower].network.encoder.position_bias() {
             bias.add_gradients(&mut activations.buffers.position_bias, &mut gradients);
         }
@@ -494,7 +495,9 @@ impl Trainable for TrainingModel {
     }
 
     fn describe_settings(&self) -> String {
-        self.lora.as_ref().map_or_else(String::new, |lora| format!("LoRA with alpha {}", lora.settings.alpha))
+        let Some(Lora { settings: LoraSettings { alpha, dropout, .. }, .. }) = &self.lora else { return String::new() };
+        let dropout = if *dropout == 0.0 { String::new() } else { format!(" and dropout {dropout}") };
+        format!("LoRA with alpha {alpha}{dropout}")
     }
 
     fn clear_gradients(&mut self) {
@@ -543,10 +546,21 @@ impl Trainable for TrainingModel {
     }
 }
 
-/// The parameters that passes read, and the gradients that backward adds to.
-fn for_backward<'a>(arena: &'a mut ParameterArena, lora: &'a mut Option<Lora>) -> (&'a [f32], Gradients<'a>) {
+/// The parameters that passes read, the gradients that backward adds to, and the dropout of
+/// adapters.
+fn for_backward<'a>(
+    arena: &'a mut ParameterArena,
+    lora: &'a mut Option<Lora>,
+    dropout: DropoutSeed,
+) -> (&'a [f32], Gradients<'a>, Option<AdapterDropout<'a>>) {
     match lora {
-        Some(lora) => (arena.parameters(), lora.gradients()),
-        None => arena.for_backward(),
+        Some(lora) => {
+            let (gradients, adapters) = lora.for_backward(dropout);
+            (arena.parameters(), gradients, adapters)
+        }
+        None => {
+            let (parameters, gradients) = arena.for_backward();
+            (parameters, gradients, None)
+        }
     }
 }

@@ -356,6 +356,7 @@ fn adapters_leave_a_new_head_untrained_and_are_refused() {
     let settings = maana_model::LoraSettings {
         rank: 2,
         alpha: 4.0,
+        dropout: 0.0,
         targets: Vec::new(),
         routes: Vec::new(),
         base: "base".into(),

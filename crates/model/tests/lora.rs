@@ -10,7 +10,7 @@ use support::{assert_close, backward, copy_folder, golden, open, read_json, read
 
 fn settings(merge: bool) -> LoraSettings {
     let base = golden("tiny-bert").display().to_string();
-    LoraSettings { rank: 4, alpha: 8.0, targets: Vec::new(), routes: Vec::new(), base, merge }
+    LoraSettings { rank: 4, alpha: 8.0, dropout: 0.0, targets: Vec::new(), routes: Vec::new(), base, merge }
 }
 
 fn adapted(merge: bool, seed: u64) -> TrainingModel {
@@ -228,4 +228,125 @@ fn folders_that_do_not_fit_are_refused_by_file_and_field() {
     assert!(open_adapter(folder.path()).map(drop).unwrap_err().contains("no such file"));
     let fault = maana_model::open_for_training(&golden("lora"), &Context::new(1), Precision::F32).map(drop);
     assert!(fault.is_err(), "an adapter has no encoder of its own");
+}
+
+/// Adapters of all kinds of layers, with B drawn as well, and dropout.
+fn with_dropout(folder: &Path, targets: &[&str]) -> TrainingModel {
+    let mut model = open(folder);
+    let targets = targets.iter().map(|target| String::from(*target)).collect();
+    model.add_lora(LoraSettings { dropout: 0.3, targets, ..settings(true) }, 1).unwrap();
+    let count = model.tensors().iter().map(|tensor| tensor.range.len()).sum();
+    let values: Vec<f32> = support::noise(count, 3).into_iter().map(|value| 0.2 * value).collect();
+    model.write_state(StatePart::Parameters, 0, &values);
+    model
+}
+
+const SEED: DropoutSeed = DropoutSeed::On { seed: 42, pass: 3, first_token: 0, first_sequence: 0 };
+
+/// A folder of a small encoder without other dropout, and layers of it.
+fn small(family: &str, pooling: &str) -> (tempfile::TempDir, [&'static str; 4]) {
+    let folder = tempfile::tempdir().unwrap();
+    support::write_small(folder.path(), family, "");
+    let mut config = support::small_config(family);
+    for (name, value) in config.as_object_mut().unwrap() {
+        if name.contains("dropout") {
+            *value = json!(0.0);
+        }
+    }
+    std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
+    let pooling = json!({"embedding_dimension": 24, "pooling_mode": pooling, "include_prompt": true});
+    std::fs::write(folder.path().join("1_Pooling/config.json"), pooling.to_string()).unwrap();
+    match family {
+        "modernbert" => (folder, ["Wqkv", "attn.Wo", "mlp.Wi", "mlp.Wo"]),
+        _ => (folder, ["query", "value", "intermediate.dense", "output.dense"]),
+    }
+}
+
+#[test]
+fn gradients_under_the_dropout_of_adapters_are_slopes() {
+    let context = Context::new(2);
+    for (family, pooling) in [("bert", "mean"), ("bert", "cls"), ("modernbert", "cls"), ("modernbert", "mean")] {
+        let (folder, targets) = small(family, pooling);
+        let mut model = with_dropout(folder.path(), &targets);
+        let batch = model.spec().tokenize(&["the house of the king", "water", "north and south"]).unwrap();
+        let upstream = Matrix::from_vec(3, 24, support::noise(3 * 24, 5));
+        let value = |model: &TrainingModel| -> f64 {
+            let embeddings = model.forward(&context, &batch, SEED, &mut Activations::default());
+            embeddings.data().iter().zip(upstream.data()).map(|(x, d)| f64::from(*x) * f64::from(*d)).sum()
+        };
+        let mut keep = Activations::default();
+        model.forward(&context, &batch, SEED, &mut keep);
+        let ours = backward(&mut model, &context, &batch, SEED, &mut keep, upstream.view());
+        let without = value(&model);
+        let off = model.forward(&context, &batch, DropoutSeed::Off, &mut Activations::default());
+        let off: f64 = off.data().iter().zip(upstream.data()).map(|(x, d)| f64::from(*x) * f64::from(*d)).sum();
+        assert!((without - off).abs() > 1e-3, "dropout changes embeddings");
+        let mut values = vec![0.0; ours.len()];
+        model.read_state(StatePart::Parameters, 0, &mut values);
+        for index in (0..ours.len()).step_by(37) {
+            let mut slope = |step: f32| {
+                model.write_state(StatePart::Parameters, index, &[values[index] + step]);
+                value(&model)
+            };
+            let slope = (slope(1e-2) - slope(-1e-2)) / 2e-2;
+            model.write_state(StatePart::Parameters, index, &[values[index]]);
+            let difference = (slope - f64::from(ours[index])).abs();
+            assert!(difference < 4e-3 * slope.abs().max(1.0), "{family}, {pooling}, {index}: {slope} {}", ours[index]);
+        }
+    }
+}
+
+#[test]
+fn the_dropout_of_adapters_has_the_same_bits_in_parts_recomputed_and_with_any_number_of_threads() {
+    for (family, pooling) in [("bert", "mean"), ("bert", "cls"), ("modernbert", "cls")] {
+        let (folder, targets) = small(family, pooling);
+        let texts = ["the house of the king", "water", "north and south", "a", "the river", "the sea and the king"];
+        let upstream = Matrix::from_vec(6, 24, support::noise(6 * 24, 5));
+        let gradients = |threads: usize, size: usize, recompute: bool| {
+            let (mut model, context) = (with_dropout(folder.path(), &targets), Context::new(threads));
+            model.set_gradient_checkpointing(recompute);
+            let batch = model.spec().tokenize(&texts).unwrap();
+            let (mut keep, mut embeddings) = (Activations::default(), Vec::new());
+            for start in (0..6).step_by(size) {
+                let part = batch.part(start..start + size);
+                let first_token = batch.offsets[start] as u64;
+                let seed = DropoutSeed::On { seed: 42, pass: 3, first_token, first_sequence: start as u64 };
+                embeddings.extend(model.forward(&context, &part, seed, &mut keep).data().to_vec());
+                model.backward_part(&context, &part, seed, &mut keep, upstream.view().range(start..start + size));
+            }
+            model.finish_parts(&context, &mut keep);
+            let all = embeddings.iter().chain(model.gradients());
+            all.map(|value| value.to_bits()).collect::<Vec<_>>()
+        };
+        let whole = gradients(1, 6, false);
+        assert!(gradients(3, 6, false) == whole, "{family}, {pooling}: threads");
+        assert!(gradients(2, 2, false) == whole, "{family}, {pooling}: parts");
+        assert!(gradients(2, 3, true) == whole, "{family}, {pooling}: recomputed");
+    }
+}
+
+#[test]
+fn dropout_is_of_adapters_only_and_in_training_only_and_is_saved() {
+    let context = Context::new(1);
+    let (base, mut model) = (tiny(), tiny());
+    let dropped = LoraSettings { dropout: 0.25, ..settings(false) };
+    model.add_lora(dropped.clone(), 1).unwrap();
+    let batch = model.spec().tokenize(&["Mwanamke anashona.", "A"]).unwrap();
+    let embed = |model: &TrainingModel, seed| model.forward(&context, &batch, seed, &mut Activations::default());
+    let equal = embed(&model, SEED).data() == embed(&base, SEED).data();
+    assert!(equal, "adapters that change nothing drop nothing");
+    train(&mut model, 2);
+    assert!(embed(&model, SEED).data() != embed(&model, DropoutSeed::Off).data());
+    let inference = model.inference().embed(&context, &batch, &mut Activations::default());
+    assert_eq!(inference.data(), embed(&model, DropoutSeed::Off).data());
+    assert!(model.describe_settings().ends_with("and dropout 0.25"), "{}", model.describe_settings());
+    let folder = tempfile::tempdir().unwrap();
+    model.write_into(folder.path(), &[]).unwrap();
+    assert_eq!(read_json(&folder.path().join("adapter_config.json"))["lora_dropout"], 0.25);
+    let opened = open_adapter(folder.path()).unwrap();
+    assert_eq!(embed(&opened, SEED).data(), embed(&model, DropoutSeed::Off).data());
+    for dropout in [-0.1, 1.0, f64::NAN] {
+        let fault = tiny().add_lora(LoraSettings { dropout, ..dropped.clone() }, 1).unwrap_err().to_string();
+        assert!(fault.contains("dropout is") && fault.contains("below 1"), "{fault}");
+    }
 }

@@ -239,6 +239,7 @@ fn adapters_train_and_open_again() {
     let settings = |targets: &[&str]| LoraSettings {
         rank: 2,
         alpha: 4.0,
+        dropout: 0.0,
         targets: targets.iter().map(|target| (*target).to_owned()).collect(),
         routes: Vec::new(),
         base: base.path().display().to_string(),

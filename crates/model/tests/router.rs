@@ -218,7 +218,7 @@ fn adapted_router() -> (tempfile::TempDir, [PathBuf; 2]) {
 
 fn lora(routes: &[&str], merge: bool) -> LoraSettings {
     let routes = routes.iter().map(|route| (*route).to_owned()).collect();
-    LoraSettings { rank: 2, alpha: 8.0, targets: Vec::new(), routes, base: "base".into(), merge }
+    LoraSettings { rank: 2, alpha: 8.0, dropout: 0.0, targets: Vec::new(), routes, base: "base".into(), merge }
 }
 
 #[test]

@@ -283,6 +283,7 @@ fn adapters_are_refused() {
     let settings = maana_model::LoraSettings {
         rank: 2,
         alpha: 2.0,
+        dropout: 0.0,
         targets: vec![],
         routes: vec![],
         base: "x".into(),

@@ -27,13 +27,19 @@ fn killed_ten_times_at_random_moments_a_run_ends_with_the_same_bits() {
 
 #[test]
 fn killed_ten_times_a_run_of_adapters_in_mini_batches_ends_with_the_same_bits() {
-    let settings = ["model.lora.rank=2", "training.mini_batch_size=5", "training.gradient_checkpointing=true"];
+    let settings = [
+        "model.lora.rank=2",
+        "model.lora.dropout=0.2",
+        "training.mini_batch_size=5",
+        "training.gradient_checkpointing=true",
+    ];
     killed_ten_times(&settings, "adapter_model.safetensors");
 }
 
 #[test]
 fn killed_ten_times_a_run_over_layers_in_mini_batches_ends_with_the_same_bits() {
-    let settings = ["loss.adaptive_layers={n_layers_per_step=1}", "loss.n_dims_per_step=2", "training.mini_batch_size=5"];
+    let settings =
+        ["loss.adaptive_layers={n_layers_per_step=1}", "loss.n_dims_per_step=2", "training.mini_batch_size=5"];
     killed_ten_times(&settings, "model.safetensors");
 }
 
@@ -50,7 +56,8 @@ fn killed_ten_times_a_run_with_a_classifier_ends_with_the_same_bits() {
     let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
     let recipe = recipe.replace("name = \"multiple_negatives_ranking\"\nmatryoshka_dims = [64, 32, 16, 8]", "LOSS");
     bench.write("recipe.toml", &recipe.replace("LOSS", "name = \"softmax\"\nnum_labels = 3"));
-    let settings = ["training.ema_decay=0.9", "training.keep_best=\"loss\"", "evaluation.split=20", "evaluation.loss=true"];
+    let settings =
+        ["training.ema_decay=0.9", "training.keep_best=\"loss\"", "evaluation.split=20", "evaluation.loss=true"];
     survives_ten_kills(&bench, &settings, "model.safetensors");
 }
 

@@ -170,7 +170,12 @@ fn labels_and_teachers_that_do_not_fit_are_refused_with_a_remedy() {
     refused(1, &none, &format!("{mse}\nprojection_dim = 16"), "and projection_dim is 16; set projection_dim = 32");
     write(&bench, 1, none, &format!("{mse}\nprojection_dim = 32"), "");
     succeed(bench.train("run").arg("--dry-run"));
-    refused(2, &|row| (row as f64 / 10.0).into(), &format!("{}\nnum_labels = 3", names("softmax")), "row 2: the label is 0.1");
+    refused(
+        2,
+        &|row| (row as f64 / 10.0).into(),
+        &format!("{}\nnum_labels = 3", names("softmax")),
+        "row 2: the label is 0.1",
+    );
     refused(2, &|row| row.into(), &names("softmax"), "line 6: [loss] `num_labels` is missing");
     let missing = format!("{}\nguide = \"/nowhere/model\"", names("gist_embed"));
     refused(2, &none, &missing, "[loss] guide = \"/nowhere/model\"");

@@ -150,6 +150,7 @@ fn add_lora(model: &mut TrainingModel, lora: &LoraTable, base: &Resolved, seed: 
     let settings = LoraSettings {
         rank: lora.rank,
         alpha: lora.alpha,
+        dropout: lora.dropout,
         targets: lora.targets.clone(),
         routes: lora.routes.clone(),
         base: base.name.clone().unwrap_or_else(|| folder.display().to_string()),

@@ -131,6 +131,8 @@ pub struct LoraTable {
     pub rank: usize,
     /// The product of B and A is multiplied by alpha / rank. Default 8.
     pub alpha: f64,
+    /// Probability with which an adapter drops an element of its input in training. Default 0.
+    pub dropout: f64,
     /// Names of linear layers, or their ends. Default: query and value of each layer.
     pub targets: Vec<String>,
     /// Routes whose towers get adapters, of a model with a router. Default: all that have linear
@@ -144,6 +146,6 @@ pub struct LoraTable {
 
 impl Default for LoraTable {
     fn default() -> Self {
-        Self { rank: 8, alpha: 8.0, targets: Vec::new(), routes: Vec::new(), merge: false }
+        Self { rank: 8, alpha: 8.0, dropout: 0.0, targets: Vec::new(), routes: Vec::new(), merge: false }
     }
 }

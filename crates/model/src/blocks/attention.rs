@@ -96,7 +96,7 @@ impl SelfAttention {
     /// Computes `sum = residual + Attention(x)`. In the last layer the rows of `x` become those of
     /// `residual` for the pooled tokens.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
-        let (compute, batch, tokens) = (pass.compute, pass.batch, pass.tokens());
+        let (compute, batch, tokens) = (pass.compute(), pass.batch, pass.tokens());
         let [x_rows, qkv] = pass.slices(tokens, [x, self.qkv_values.values]);
         self.qkv.forward(compute, x_rows, Epilogue::None, qkv);
         if let Some(tables) = self.rotary_tables(batch) {
@@ -112,7 +112,7 @@ impl SelfAttention {
             }
             None => residual,
         };
-        let (rows, mask) = (pass.rows(), pass.mask_at(self.output_dropout));
+        let (compute, rows, mask) = (pass.compute(), pass.rows(), pass.mask_at(self.output_dropout));
         let [attended, residual, sum] = pass.slices(rows, [attended, residual, sum]);
         self.output.forward_residual(compute, attended, mask, residual, sum);
     }
@@ -145,7 +145,7 @@ impl SelfAttention {
     /// parameters. In the last layer `d_x` has a row for each pooled token before and for each
     /// token afterwards.
     pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
-        let (compute, tokens, rows) = (pass.compute, pass.tokens(), pass.rows());
+        let (compute, tokens, rows) = (pass.compute(), pass.tokens(), pass.rows());
         pass.restore(tokens, self.attended);
         let attended = self.selected_rows(pass);
         let mask = pass.mask_at(self.output_dropout);
@@ -165,7 +165,7 @@ impl SelfAttention {
             pass.selected = false;
         }
         pass.restore(tokens, self.qkv_values);
-        let (heads, batch) = (self.heads(pass), pass.batch);
+        let (compute, heads, batch) = (pass.compute(), self.heads(pass), pass.batch);
         let mut position_bias = std::mem::take(&mut pass.buffers.position_bias);
         let d_bias_tables = match &self.variant.position_bias {
             Some(bias) => bias.next_gradients(&mut position_bias, self.layer, pass.batch.sequences()),

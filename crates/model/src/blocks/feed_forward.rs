@@ -47,7 +47,7 @@ impl FeedForward {
 
     /// Computes `sum = residual + FeedForward(x)`.
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
-        let (compute, rows) = (pass.compute, pass.rows());
+        let (compute, rows) = (pass.compute(), pass.rows());
         if pass.saves() {
             self.recompute(pass, x);
             let [before, activated] = pass.slices(rows, [self.before_activation.values, self.activated]);
@@ -63,7 +63,7 @@ impl FeedForward {
 
     /// Computes only what backward reads.
     pub(crate) fn recompute(&self, pass: &mut Pass<'_>, x: Slot) {
-        let (compute, rows) = (pass.compute, pass.rows());
+        let (compute, rows) = (pass.compute(), pass.rows());
         let [x, before] = pass.slices(rows, [x, self.before_activation.values]);
         self.up.forward(compute, x, Epilogue::None, before);
         pass.keep(rows, self.before_activation);
@@ -72,7 +72,7 @@ impl FeedForward {
     /// Adds to `d_x` the gradient of `x`, given that of the sum, and the gradients of the
     /// parameters.
     pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
-        let (compute, rows) = (pass.compute, pass.rows());
+        let (compute, rows) = (pass.compute(), pass.rows());
         let context = compute.context;
         pass.restore(rows, self.before_activation);
         let mask = pass.mask_at(self.dropout);

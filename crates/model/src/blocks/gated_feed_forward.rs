@@ -52,14 +52,14 @@ impl GatedFeedForward {
     pub(crate) fn forward(&self, pass: &mut Pass<'_>, x: Slot, residual: Slot, sum: Slot) {
         self.recompute(pass, x);
         self.activate(pass);
-        let (compute, rows) = (pass.compute, pass.rows());
+        let (compute, rows) = (pass.compute(), pass.rows());
         let [activated, residual, sum] = pass.slices(rows, [self.activated, residual, sum]);
         self.down.forward_residual(compute, activated, None, residual, sum);
     }
 
     /// Computes only what backward reads.
     pub(crate) fn recompute(&self, pass: &mut Pass<'_>, x: Slot) {
-        let (compute, rows) = (pass.compute, pass.rows());
+        let (compute, rows) = (pass.compute(), pass.rows());
         let [x, before] = pass.slices(rows, [x, self.before_activation.values]);
         self.up.forward(compute, x, Epilogue::None, before);
         pass.keep(rows, self.before_activation);
@@ -67,7 +67,7 @@ impl GatedFeedForward {
 
     /// Computes `d_x`, given the gradient of the sum, and adds the gradients of the parameters.
     pub(crate) fn backward(&self, pass: &mut Pass<'_>, x: Slot, d_sum: Slot, d_x: Slot, gradients: &mut Gradients<'_>) {
-        let (compute, rows) = (pass.compute, pass.rows());
+        let (compute, rows) = (pass.compute(), pass.rows());
         pass.restore(rows, self.before_activation);
         self.activate(pass);
         let mask = pass.mask_at(self.dropout);

@@ -30,11 +30,15 @@ impl Linear {
         Self { weight, bias }
     }
 
-    /// Computes `y = epilogue(x Wᵀ + b)`.
+    /// Computes `y = epilogue(x Wᵀ + b)`. With the dropout of adapters an epilogue may only add.
     pub(crate) fn forward(&self, compute: Compute<'_>, x: &[f32], epilogue: Epilogue<'_>, y: &mut [f32]) {
         let packed = compute.weights.packed(compute.context, &self.weight);
         let bias = self.bias.as_ref().map(|bias| compute.weights.values(bias));
-        maana_kernels::linear(compute.context, rows(x, self.weight.inputs), &packed, bias, epilogue, y);
+        let x = rows(x, self.weight.inputs);
+        maana_kernels::linear(compute.context, x, &packed, bias, epilogue, y);
+        if let Some(adapters) = compute.adapters {
+            adapters.add_to_output(compute.context, &self.weight.weight.range, x, y);
+        }
     }
 
     /// Computes `sum = residual + dropout(x Wᵀ + b)`.
@@ -61,6 +65,11 @@ impl Linear {
         gradients: &mut Gradients<'_>,
     ) {
         let (x, d_y) = (rows(x, self.weight.inputs), rows(d_y, self.weight.outputs));
+        if let Some(adapters) = compute.adapters {
+            // Only adapters train.
+            let threads = (compute.context, compute.precision);
+            return adapters.add_weight_gradients(threads, &self.weight.weight.range, x, d_y, gradients);
+        }
         if let Some(d_weight) = gradients.of(&self.weight.weight.range) {
             maana_kernels::matmul_weight_gradient(compute.context, compute.precision, d_y, x, d_weight);
         }
@@ -80,6 +89,10 @@ impl Linear {
             d_x,
             accumulate,
         );
+        if let Some(adapters) = compute.adapters {
+            let d_y = rows(d_y, self.weight.outputs);
+            adapters.add_to_input_gradient(compute.context, &self.weight.weight.range, d_y, d_x);
+        }
     }
 }
 

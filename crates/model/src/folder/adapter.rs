@@ -184,7 +184,7 @@ fn config(settings: &LoraSettings, tower: &AdaptedTower, task: &str) -> Value {
         "base_model_name_or_path": tower.base,
         "r": settings.rank,
         "lora_alpha": alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": settings.dropout,
         "target_modules": tower.targets,
         "bias": "none",
         "fan_in_fan_out": false,
