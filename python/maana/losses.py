@@ -430,7 +430,9 @@ class MatryoshkaLoss(Loss):
             raise ValueError(f"{len(matryoshka_dims)} matryoshka_dims and {len(weights)} matryoshka_weights")
         loss = as_loss(loss, model)
         if "adaptive_layers" in loss.table:
-            raise ValueError("MatryoshkaLoss of an AdaptiveLayerLoss; use Matryoshka2dLoss, or AdaptiveLayerLoss of a MatryoshkaLoss")
+            raise ValueError(
+                "MatryoshkaLoss of an AdaptiveLayerLoss; expected Matryoshka2dLoss, or AdaptiveLayerLoss of a MatryoshkaLoss"
+            )
         pairs = sorted(zip(matryoshka_dims, weights), reverse=True)
         self.table = {
             **loss.table,

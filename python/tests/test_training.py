@@ -181,10 +181,13 @@ def test_losses_over_layers_and_with_a_classifier(tmp_path):
     model = SentenceTransformer(TINY)
     nested = losses.Matryoshka2dLoss(model, losses.MultipleNegativesRankingLoss(model), [16, 64], kl_temperature=0.5)
     assert nested.table["matryoshka_dims"] == [64, 16] and nested.table["n_dims_per_step"] == 1
-    assert nested.table["adaptive_layers"]["n_layers_per_step"] == 1 and nested.table["adaptive_layers"]["kl_temperature"] == 0.5
-    assert losses.AdaptiveLayerLoss(model, nested, n_layers_per_step=-1).table["adaptive_layers"]["n_layers_per_step"] == "all"
+    layers = nested.table["adaptive_layers"]
+    assert (layers["n_layers_per_step"], layers["kl_temperature"], layers["layer_weighting"]) == (1, 0.5, "uniform")
+    every = losses.AdaptiveLayerLoss(model, losses.CoSENTLoss(model), n_layers_per_step=-1)
+    assert every.table["adaptive_layers"]["n_layers_per_step"] == "all"
     SentenceTransformerTrainer(model, arguments(tmp_path / "layers"), PAIRS, loss=nested).train()
-    labelled = {"premise": PAIRS["anchor"], "hypothesis": PAIRS["positive"], "label": [number % 3 for number in range(len(PAIRS["anchor"]))]}
+    classes = [number % 3 for number in range(len(PAIRS["anchor"]))]
+    labelled = {"premise": PAIRS["anchor"], "hypothesis": PAIRS["positive"], "label": classes}
     softmax = losses.SoftmaxLoss(model, 64, num_labels=3, concatenation_sent_multiplication=True)
     output = SentenceTransformerTrainer(model, arguments(tmp_path / "classes"), labelled, loss=softmax).train()
     assert output.global_step > 0 and not list((tmp_path / "classes" / "model").glob("*classifier*"))

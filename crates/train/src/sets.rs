@@ -79,7 +79,8 @@ impl<'a> TrainingSet<'a> {
         }
     }
 
-    /// Checks that a loss of cross-encoders can learn something from the labels of this set only.
+    /// Checks that a loss of cross-encoders or of classes can learn something from the labels of
+    /// this set only.
     ///
     /// # Errors
     /// If they are the same in all rows.

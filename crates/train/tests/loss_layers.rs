@@ -192,6 +192,9 @@ fn labels_that_are_no_classes_or_probabilities_are_named_with_their_rows() {
     assert!(negative.contains("row 1"), "{negative}");
     let length = fault(vec![vec![0.5, 0.5]]);
     assert!(length.contains("a list of 3 probabilities"), "{length}");
+    let same = Labelled::new(2, vec![vec![1.0], vec![1.0]]);
+    let same = TrainingSet::new(&same, &*loss).check_differences().unwrap_err().to_string();
+    assert!(same.contains("the same label"), "{same}");
     let shares = Labelled::new(2, vec![vec![0.2, 0.3, 0.5], vec![1.0, 0.0, 0.0]]);
     TrainingSet::new(&shares, &*loss).check().unwrap();
 }

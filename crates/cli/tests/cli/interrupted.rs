@@ -55,7 +55,8 @@ fn killed_ten_times_a_run_with_a_classifier_ends_with_the_same_bits() {
     bench.write("pairs.jsonl", &labelled.collect::<String>());
     let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
     let recipe = recipe.replace("name = \"multiple_negatives_ranking\"\nmatryoshka_dims = [64, 32, 16, 8]", "LOSS");
-    bench.write("recipe.toml", &recipe.replace("LOSS", "name = \"softmax\"\nnum_labels = 3"));
+    let recipe = recipe.replace("LOSS", "name = \"softmax\"\nnum_labels = 3");
+    bench.write("recipe.toml", &recipe.replace("\"anchor\"]", "\"anchor\", \"label\"]"));
     let settings =
         ["training.ema_decay=0.9", "training.keep_best=\"loss\"", "evaluation.split=20", "evaluation.loss=true"];
     survives_ten_kills(&bench, &settings, "model.safetensors");

@@ -117,10 +117,10 @@ fn log_softmax(row: &[f32], temperature: f64) -> Vec<f64> {
 
 impl Loss for AdaptiveLayers {
     fn loss(&self, context: &Context, embedded: &Embedded<'_>, weight: f32, d_columns: &mut [Matrix]) -> f32 {
-        let of_last = weight * self.settings.last_layer_weight as f32;
         if !embedded.trains {
-            return self.inner.loss(context, embedded, of_last, d_columns);
+            return self.inner.loss(context, embedded, weight, d_columns);
         }
+        let of_last = weight * self.settings.last_layer_weight as f32;
         let layers = self.layers(embedded.pass);
         let columns = embedded.columns.len() / (layers.len() + 1);
         let (last, lower) = embedded.columns.split_at(columns);

@@ -204,15 +204,15 @@ impl Needs {
         }
     }
 
-    /// Checks that a loss of cross-encoders can learn something of the labels, which are not the
-    /// same in all rows or lists.
+    /// Checks that a loss of cross-encoders or of classes can learn something of the labels, which
+    /// are not the same in all rows or lists.
     ///
     /// # Errors
     /// If they are, or a row cannot be read.
     pub fn check_differences(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
         let differ = |labels: &[f32]| labels.windows(2).any(|pair| pair[0] != pair[1]);
         let found = match self.labels {
-            Labels::Share | Labels::DifferentScores | Labels::ClassOf(_) => {
+            Labels::Share | Labels::DifferentScores | Labels::ClassOf(_) | Labels::ClassOrShares(_) => {
                 source.scores().is_empty() || differ(source.scores())
             }
             Labels::Documents => {
