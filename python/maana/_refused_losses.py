@@ -11,7 +11,7 @@ ContrastiveTensionDataLoader = refused_class("ContrastiveTensionDataLoader", _SI
 DenoisingAutoEncoderLoss = refused_class("DenoisingAutoEncoderLoss", _SIMCSE)
 EmbedDistillLoss = refused_class(
     "EmbedDistillLoss",
-    "use MSELoss with the teacher's embeddings as labels (docs/distillation.md); a projection would have parameters of its own",
+    "use MSELoss with the teacher's embeddings as labels, and projection_dim if they are of another width",
 )
 GlobalOrthogonalRegularizationLoss = refused_class(
     "GlobalOrthogonalRegularizationLoss", "add the term to a loss in Python (losses.PythonLoss)"
