@@ -84,18 +84,9 @@ class FitMixin:
         """
         from .trainer import SentenceTransformerTrainer
 
-        data, losses, batch_size, sampler = _objectives(train_objectives)
-        settings = {
-            "per_device_train_batch_size": batch_size,
-            "num_train_epochs": epochs,
-            "max_grad_norm": max_grad_norm,
-            "warmup_steps": warmup_steps,
-            "weight_decay": weight_decay,
-            "lr_scheduler_type": _schedule(scheduler),
-            "multi_dataset_batch_sampler": "round_robin",
-            "batch_sampler": sampler,
-            **_optimizer(optimizer_class, optimizer_params),
-        }
+        data, losses, settings = _objectives(train_objectives)
+        settings |= {"num_train_epochs": epochs, "max_grad_norm": max_grad_norm, "warmup_steps": warmup_steps}
+        settings |= {"weight_decay": weight_decay, **_schedule(scheduler), **_optimizer(optimizer_class, optimizer_params)}
         if steps_per_epoch and epochs == 1:
             settings["max_steps"] = steps_per_epoch
         elif steps_per_epoch:
@@ -104,8 +95,8 @@ class FitMixin:
             settings["save_total_limit"] = checkpoint_save_total_limit
         measured = _Evaluation(evaluator, evaluation_steps, callback)
         settings |= measured.settings(self if save_best_model and output_path is not None else None)
-        run = SentenceTransformerTrainer, checkpoint_path or _new_folder(), settings
-        trainer = _trainer(self, *run, data, losses, measured)
+        folder = checkpoint_path or _new_folder()
+        trainer = _trainer(self, SentenceTransformerTrainer, folder, settings, data, losses, measured)
         trainer.train(resume_from_checkpoint=resume_from_checkpoint and checkpoint_path is not None)
         if output_path is not None:
             trainer.save_model(output_path)
@@ -167,17 +158,9 @@ class PairFitMixin:
             loss_fct = kind(self, activation_fn=activation_fct)
         elif activation_fct is not None:
             raise NotImplementedError("activation_fct has an effect on the default loss only; apply it in loss_fct")
-        data, losses, batch_size, sampler = _objectives([(train_dataloader, loss_fct)])
-        settings = {
-            "per_device_train_batch_size": batch_size,
-            "num_train_epochs": epochs,
-            "max_grad_norm": max_grad_norm,
-            "warmup_steps": warmup_steps,
-            "weight_decay": weight_decay,
-            "lr_scheduler_type": _schedule(scheduler),
-            "batch_sampler": sampler,
-            **_optimizer(optimizer_class, optimizer_params),
-        }
+        data, losses, settings = _objectives([(train_dataloader, loss_fct)])
+        settings |= {"num_train_epochs": epochs, "max_grad_norm": max_grad_norm, "warmup_steps": warmup_steps}
+        settings |= {"weight_decay": weight_decay, **_schedule(scheduler), **_optimizer(optimizer_class, optimizer_params)}
         saves = evaluator is not None and save_best_model and output_path is not None
         measured = _Evaluation(evaluator, evaluation_steps, callback)
         settings |= measured.settings(self if saves else None)
@@ -229,8 +212,8 @@ def _trainer(
     return kind(model, kind.args_class(folder, **settings), data, loss=losses, evaluator=evaluator, callbacks=callbacks)
 
 
-def _objectives(objectives: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any], int, str]:
-    """Return data and losses by name, the size of a batch, and its sampler."""
+def _objectives(objectives: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return data and losses by name, and the arguments of training for their batches."""
     data: dict[str, Any] = {}
     losses: dict[str, Any] = {}
     batch_size, sampler = 8, "batch_sampler"
@@ -244,7 +227,8 @@ def _objectives(objectives: Iterable[tuple[Any, Any]]) -> tuple[dict[str, Any], 
             sampler = "group_by_label"
     if not data:
         raise ValueError("train_objectives is empty; expected pairs of examples and a loss")
-    return data, losses, batch_size, sampler
+    settings = {"per_device_train_batch_size": batch_size, "batch_sampler": sampler}
+    return data, losses, {**settings, "multi_dataset_batch_sampler": "round_robin"}
 
 
 def _examples(loader: Any, number: int) -> list[Any]:
@@ -259,10 +243,11 @@ def _examples(loader: Any, number: int) -> list[Any]:
         ) from None
 
 
-def _schedule(name: str) -> str:
+def _schedule(name: str) -> dict[str, Any]:
+    """Return the argument of training for a schedule of the reference."""
     if name.lower() not in _SCHEDULES:
         raise ValueError(f"scheduler is {name!r}; expected one of {', '.join(_SCHEDULES)}")
-    return _SCHEDULES[name.lower()]
+    return {"lr_scheduler_type": _SCHEDULES[name.lower()]}
 
 
 def _optimizer(kind: Any, parameters: dict[str, Any] | None) -> dict[str, Any]:
