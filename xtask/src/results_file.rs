@@ -34,6 +34,23 @@ pub(crate) fn markers(command: &str) -> (String, String) {
     (format!("<!-- written by cargo xtask {command} -->"), format!("<!-- end of the part of cargo xtask {command} -->"))
 }
 
+/// Replaces the part of a command in a page, if it has one.
+pub(crate) fn replace_part(page: &Path, command: &str, part: &str) -> Result<()> {
+    let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
+    match with_part(&text, command, part) {
+        Some(text) => write(page, &text),
+        None => Ok(()),
+    }
+}
+
+/// Returns the page with another part of a command.
+fn with_part(page: &str, command: &str, part: &str) -> Option<String> {
+    let (begin, end) = markers(command);
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n\n{}\n\n{end}{after}", part.trim()))
+}
+
 /// Splits the file into the text outside the markers and the part of each command.
 fn split(text: &str) -> (String, [String; COMMANDS.len()]) {
     let mut around = text.to_owned();
@@ -60,6 +77,16 @@ fn joined(around: &str, parts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_page_is_replaced() {
+        let (begin, end) = markers("x: a");
+        let page = format!("before\n\n{begin}\n{end}\n\nafter\n");
+        let filled = with_part(&page, "x: a", "| table |\n").unwrap();
+        assert_eq!(filled, format!("before\n\n{begin}\n\n| table |\n\n{end}\n\nafter\n"));
+        assert_eq!(with_part(&filled, "x: a", "| table |").as_ref(), Some(&filled));
+        assert_eq!(with_part(&page, "x: b", ""), None);
+    }
 
     #[test]
     fn each_part_survives_writing_the_others() {

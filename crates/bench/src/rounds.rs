@@ -75,8 +75,8 @@ pub fn rerank_rounds(
 }
 
 /// Runs one update on all rows of `source` per round, with Matryoshka over multiple-negatives
-/// ranking, AdamW and dropout, as long as `next` returns true. Two updates before the first round
-/// warm up. `passes` has the settings of mini-batches and of checkpoints.
+/// ranking and dropout, as long as `next` returns true. Two updates before the first round warm up.
+/// `passes` has the optimizer, and the settings of mini-batches and of checkpoints.
 ///
 /// # Errors
 /// If the rows cannot be read or computed.

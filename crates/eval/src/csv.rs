@@ -181,6 +181,7 @@ mod tests {
             values,
             primary: "cosine_ndcg@10".into(),
             precision: Some("f32".into()),
+            items: Vec::new(),
         }
     }
 

@@ -94,8 +94,7 @@ pub fn measures_of_rankings(
     cutoffs: &Cutoffs,
 ) -> Vec<(String, f64)> {
     assert_eq!(rankings.len(), relevant.len(), "{} rankings for {} queries", rankings.len(), relevant.len());
-    let judged: Vec<Judged> =
-        rankings.iter().zip(relevant).map(|(ranking, relevant)| Judged::new(ranking, relevant)).collect();
+    let judged = judge(rankings, relevant);
     let mut values = Vec::new();
     let mut add = |measure: &str, cutoffs: &[usize], of: &dyn Fn(&Judged, usize) -> f64| {
         for &k in cutoffs {
@@ -110,6 +109,20 @@ pub fn measures_of_rankings(
     add("mrr", &cutoffs.mrr, &Judged::reciprocal_rank);
     add("map", &cutoffs.map, &Judged::average_precision);
     values
+}
+
+/// Returns nDCG at `k` of each query.
+pub(crate) fn ndcg_of_each(rankings: &[Vec<usize>], relevant: &[&Relevant], k: usize) -> Vec<f64> {
+    judge(rankings, relevant).iter().map(|query| query.ndcg(k)).collect()
+}
+
+/// Returns the average precision at `k` of each query.
+pub(crate) fn average_precision_of_each(rankings: &[Vec<usize>], relevant: &[&Relevant], k: usize) -> Vec<f64> {
+    judge(rankings, relevant).iter().map(|query| query.average_precision(k)).collect()
+}
+
+fn judge(rankings: &[Vec<usize>], relevant: &[&Relevant]) -> Vec<Judged> {
+    rankings.iter().zip(relevant).map(|(ranking, relevant)| Judged::new(ranking, relevant)).collect()
 }
 
 /// A ranking as the metrics need it.

@@ -2,7 +2,7 @@
 //! 6.2, with one encoding for all dimensions. Documents are sorted by id, so that of equal scores
 //! the smaller id comes first for any division of the corpus.
 
-use crate::metrics::{Cutoffs, measures_of_rankings};
+use crate::metrics::{Cutoffs, average_precision_of_each, measures_of_rankings, ndcg_of_each};
 use crate::{EvalError, Kind, Scores};
 use maana_data::{Relevant, RetrievalSet};
 use maana_kernels::{Context, Matrix, Rows, TopK, matmul_transposed, normalized};
@@ -276,7 +276,8 @@ impl<'a> Task<'a> {
             Primary::Ndcg => ("ndcg", &cutoffs.ndcg),
             Primary::Map => ("map", &cutoffs.map),
         };
-        let primary = format!("{function}{measure_name}@{}", depths.iter().max().expect("checked not to be empty"));
+        let depth = *depths.iter().max().expect("checked not to be empty");
+        let primary = format!("{function}{measure_name}@{depth}");
         let before = self.options.name.as_ref().map_or(String::new(), |name| format!("{name}_"));
         let of = |(&dimension, rankings): (&usize, &Vec<Vec<usize>>)| Scores {
             kind: Kind::Retrieval,
@@ -285,6 +286,10 @@ impl<'a> Task<'a> {
             values: measures_of_rankings(function, rankings, relevant, cutoffs),
             primary: primary.clone(),
             precision: None,
+            items: match self.options.primary {
+                Primary::Ndcg => ndcg_of_each(rankings, relevant, depth),
+                Primary::Map => average_precision_of_each(rankings, relevant, depth),
+            },
         };
         self.dims.iter().zip(rankings).map(of).collect()
     }

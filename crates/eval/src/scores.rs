@@ -23,6 +23,10 @@ pub struct Scores {
     /// Precision of the products that made the embeddings, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<String>,
+    /// Primary metric of each query or text, of which it is the mean. Empty for other metrics, and
+    /// for scores that were read from a file.
+    #[serde(skip)]
+    pub items: Vec<f64>,
 }
 
 impl Scores {
@@ -106,6 +110,7 @@ mod tests {
             values,
             primary: "cosine_ndcg@10".into(),
             precision: Some("bf16".into()),
+            items: Vec::new(),
         }
     }
 

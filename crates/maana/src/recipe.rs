@@ -9,7 +9,7 @@ mod model_table;
 mod own_evaluator;
 mod own_losses;
 
-pub use blend_table::BlendTable;
+pub use blend_table::{BlendTable, Tolerance};
 pub use data_table::{DataTable, Negatives, Prompts, Route, Routes, SetTable};
 pub use model_table::{LoraTable, ModelActivation, ModelKind, ModelTable};
 pub use own_evaluator::{Evaluated, Evaluator, OwnEvaluator};

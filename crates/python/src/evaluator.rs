@@ -46,5 +46,5 @@ impl Evaluator for PythonEvaluator {
 /// Returns the scores of an evaluation, whose kind is `own` unless a set of files could have it.
 fn scores((kind, name, dimension, values, primary): Measured) -> Scores {
     let kind = Kind::ALL.into_iter().find(|known| known.name() == kind).unwrap_or(Kind::Own);
-    Scores { kind, name, dimension, values, primary, precision: None }
+    Scores { kind, name, dimension, values, primary, precision: None, items: Vec::new() }
 }

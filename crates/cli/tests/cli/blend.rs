@@ -1,7 +1,7 @@
 //! `maana blend` and `[blend]`: blends of models, the choice among them at the end of a run, and
 //! refusals.
 
-use crate::support::{Bench, command, fail, golden, succeed, text};
+use crate::support::{Bench, command, copy_folder, fail, golden, succeed, text};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -158,6 +158,12 @@ const BLEND: &str = "alphas = [0.3, 0.7, 1.0]\nguard = [\"dev\", \"other\"]\ntol
 
 fn record(bench: &Bench, run: &str) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(bench.path(run).join("evaluation/blend.json")).unwrap()).unwrap()
+}
+
+/// Returns the primary metric of scores.
+fn primary(scores: &serde_json::Value) -> f64 {
+    let values = scores["values"].as_array().unwrap();
+    values.iter().find(|value| value[0] == scores["primary"]).unwrap()[1].as_f64().unwrap()
 }
 
 #[test]
@@ -361,4 +367,70 @@ fn faults_of_a_blend_are_reported_before_training() {
     bench.write("other/mada.test.tsv", "");
     let output = bench.train("run").output().unwrap();
     assert!(!output.status.success() && text(&output.stderr).contains("mada.test.tsv"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn smaller_shares_are_searched_if_none_of_the_recipe_keeps_the_guards() {
+    let bench = blending("alphas = [0.5, 1.0]\nguard = [\"against\"]");
+    // The relevant documents of other queries: training moves them away.
+    copy_folder(&bench.path("dev"), &bench.path("against"));
+    let qrels = std::fs::read_to_string(bench.path("dev/qrels.tsv")).unwrap();
+    let rows: Vec<Vec<&str>> = qrels.lines().skip(1).map(|line| line.split('\t').collect()).collect();
+    let turned = rows.iter().enumerate().map(|(row, cells)| {
+        let other = rows[(row + rows.len() / 2) % rows.len()][1];
+        format!("{}\t{other}\t1\n", cells[0])
+    });
+    bench.write("against/qrels.tsv", &format!("query-id\tcorpus-id\tscore\n{}", turned.collect::<String>()));
+    let shown = succeed(&mut bench.train("run"));
+    let verdict = shown.lines().find(|line| line.starts_with("verdict ")).unwrap_or_else(|| panic!("{shown}"));
+    let measured = record(&bench, "run");
+    let alphas = |record: &serde_json::Value| -> Vec<f64> {
+        record["points"].as_array().unwrap().iter().map(|point| point["alpha"].as_f64().unwrap()).collect()
+    };
+    let all = alphas(&measured);
+    assert_eq!(all[..4], [0.0, 0.5, 1.0, 0.25], "{shown}");
+    assert!(all.len() == 7 && all[3..].iter().all(|alpha| *alpha > 0.0 && *alpha < 0.5), "{all:?}");
+    let guard = |point: &serde_json::Value| primary(&point["guards"][0]);
+    let points = measured["points"].as_array().unwrap();
+    let holds: Vec<bool> = points.iter().map(|point| guard(point) >= guard(&points[0])).collect();
+    let base = golden("tiny-bert").display().to_string();
+    succeed(&mut blend(&[&base, &base], &bench.path("base")));
+    let is_base = weights(&bench.path("run/model")) == weights(&bench.path("base"));
+    assert_eq!(is_base, !holds[1..].contains(&true), "{verdict}: {all:?} {holds:?}");
+    assert_eq!(is_base, verdict.contains("no blend keeps all guards, so the base is saved"), "{verdict}");
+    // A run that stopped in the search continues with the next share.
+    let mut stopped = measured.clone();
+    stopped["points"].as_array_mut().unwrap().truncate(5);
+    let saved = weights(&bench.path("run/model"));
+    bench.write("run/evaluation/blend.json", &stopped.to_string());
+    succeed(bench.train("run").arg("--resume"));
+    assert_eq!(record(&bench, "run"), measured);
+    assert!(weights(&bench.path("run/model")) == saved);
+}
+
+#[test]
+fn falls_within_chance_are_accepted_and_described() {
+    let bench = blending("alphas = [0.3, 1.0]\nguard = [\"dev\", \"other\"]\ntolerance = \"chance\"");
+    let shown = succeed(&mut bench.train("run"));
+    let verdict = shown.lines().find(|line| line.starts_with("verdict ")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(verdict.contains("; no guard falls"), "{verdict}");
+    let measured = record(&bench, "run");
+    for point in measured["points"].as_array().unwrap() {
+        let items: Vec<Vec<f64>> = serde_json::from_value(point["items"].clone()).unwrap();
+        let mean = |items: &[f64]| items.iter().sum::<f64>() / items.len() as f64;
+        let dev = point["dev"].as_array().unwrap().iter().max_by_key(|scores| scores["dimension"].as_u64()).unwrap();
+        assert!((mean(&items[0]) - primary(dev)).abs() < 1e-12, "{point}");
+        assert!((mean(&items[1]) - primary(&point["guards"][0])).abs() < 1e-12, "{point}");
+        assert_eq!(items[1].len(), 24);
+    }
+    // Scores that were written before the run was stopped are without items.
+    std::fs::remove_file(bench.path("run/evaluation/blend.json")).unwrap();
+    succeed(bench.train("run").arg("--resume"));
+    assert_eq!(record(&bench, "run"), measured);
+    let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
+    let sts = "guard = [\"sts.jsonl\"]";
+    bench.write("recipe.toml", &recipe.replace("guard = [\"dev\", \"other\"]", sts));
+    bench.write("sts.jsonl", "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"score\": 0.5}\n");
+    let error = fail(&mut bench.train("scored"), 1);
+    assert!(error.contains("`sts` is of the kind similarity; set tolerance to a number"), "{error}");
 }

@@ -9,8 +9,8 @@ pub struct BlendFacts {
     pub metric: String,
     /// The sets that must not fall, in the order of [`BlendPoint::guards`].
     pub guards: Vec<GuardFacts>,
-    /// Amount by which a guard may fall.
-    pub tolerance: f64,
+    /// True if a guard falls only if a paired bootstrap over its queries or texts shows it.
+    pub by_chance: bool,
     /// The base, then the blends by ascending share.
     pub points: Vec<BlendPoint>,
     /// Index of the saved blend among the points.
@@ -26,8 +26,6 @@ pub struct GuardFacts {
     pub name: String,
     /// Its primary metric.
     pub metric: String,
-    /// True if a smaller value is better.
-    pub smaller_is_better: bool,
 }
 
 /// A blend and its values.
@@ -39,6 +37,8 @@ pub struct BlendPoint {
     pub value: f64,
     /// The primary metric of each guard.
     pub guards: Vec<f64>,
+    /// Indexes of the guards that fall by more than is accepted.
+    pub fallen: Vec<usize>,
 }
 
 /// Comparison of the saved blend with the base.
@@ -49,7 +49,7 @@ pub enum Verdict {
     Win,
     /// A smaller gain or none, and no guard falls.
     Marginal,
-    /// A loss, or a guard falls.
+    /// A loss; or no blend keeps the guards, and the base is saved.
     Regression,
 }
 
@@ -76,41 +76,51 @@ impl BlendFacts {
         &self.points[self.chosen]
     }
 
-    /// Returns the change of each guard from the base, positive if it improves.
-    pub(crate) fn changes<'a>(&'a self, point: &'a BlendPoint) -> impl Iterator<Item = f64> + 'a {
-        self.guards
-            .iter()
-            .zip(point.guards.iter().zip(&self.base().guards))
-            .map(|(guard, (value, base))| if guard.smaller_is_better { base - value } else { value - base })
-    }
-
     /// Describes the verdict in a line.
     pub fn verdict_line(&self) -> String {
-        let (base, chosen) = (self.base(), self.chosen());
+        let chosen = self.chosen();
         let verdict = match self.verdict {
             Verdict::Win => "WIN",
             Verdict::Marginal => "MARGINAL",
             Verdict::Regression => "REGRESSION",
         };
-        let change = chosen.value - base.value;
-        let value = format!("{} {:.4} → {:.4} ({change:+.4})", self.metric, base.value, chosen.value);
-        let fallen: Vec<String> = self
-            .guards
-            .iter()
-            .enumerate()
-            .zip(self.changes(chosen))
-            .filter(|(_, change)| change.is_nan() || *change < -self.tolerance)
-            .map(|((index, guard), _)| {
-                format!("{} {:.4} → {:.4}", guard.name, base.guards[index], chosen.guards[index])
-            })
-            .collect();
-        let guards = match (self.guards.len(), fallen.len()) {
-            (0, _) => String::new(),
-            (1, 0) => "; the guard holds".into(),
-            (all, 0) => format!("; all {all} guards hold"),
-            _ => format!("; no blend keeps all guards, this one loses least: {}", fallen.join(", ")),
+        let no_blend_is_saved = self.chosen == 0 && self.verdict == Verdict::Regression;
+        if let Some(least) = self.points.get(1).filter(|least| no_blend_is_saved && !least.fallen.is_empty()) {
+            return format!(
+                "{verdict}: no blend keeps all guards, so the base is saved; at α = {} {}, and guards fall: {}",
+                least.alpha,
+                self.change_of_metric(least),
+                self.changes_of_guards(least, least.fallen.iter().copied())
+            );
+        }
+        let guards = match self.guards.len() {
+            0 => String::new(),
+            _ if self.by_chance => self.chances(chosen),
+            1 => "; the guard holds".into(),
+            all => format!("; all {all} guards hold"),
         };
-        format!("{verdict}: {value} at α = {}{guards}", chosen.alpha)
+        format!("{verdict}: {} at α = {}{guards}", self.change_of_metric(chosen), chosen.alpha)
+    }
+
+    /// Names the guards whose value is below that of the base, but within chance.
+    fn chances(&self, point: &BlendPoint) -> String {
+        let below = (0..self.guards.len()).filter(|&index| point.guards[index] < self.base().guards[index]);
+        match self.changes_of_guards(point, below) {
+            none if none.is_empty() => "; no guard falls".into(),
+            below => format!("; no guard falls beyond chance ({below})"),
+        }
+    }
+
+    fn change_of_metric(&self, point: &BlendPoint) -> String {
+        let (base, value) = (self.base().value, point.value);
+        format!("{} {base:.4} → {value:.4} ({:+.4})", self.metric, value - base)
+    }
+
+    fn changes_of_guards(&self, point: &BlendPoint, indexes: impl Iterator<Item = usize>) -> String {
+        let change = |index: usize| {
+            format!("{} {:.4} → {:.4}", self.guards[index].name, self.base().guards[index], point.guards[index])
+        };
+        indexes.map(change).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -119,20 +129,21 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn blend() -> BlendFacts {
-        let point = |alpha, value, guards: [f64; 2]| BlendPoint { alpha, value, guards: guards.to_vec() };
-        let guard = |name: &str| GuardFacts {
-            name: name.into(),
-            metric: "dim_384_cosine_ndcg@10".into(),
-            smaller_is_better: false,
+        let point = |alpha, value, guards: [f64; 2], fallen: &[usize]| BlendPoint {
+            alpha,
+            value,
+            guards: guards.to_vec(),
+            fallen: fallen.to_vec(),
         };
+        let guard = |name: &str| GuardFacts { name: name.into(), metric: "dim_384_cosine_ndcg@10".into() };
         BlendFacts {
             metric: "dim_384_cosine_map@100".into(),
             guards: vec![guard("habari"), guard("afya")],
-            tolerance: 0.0,
+            by_chance: false,
             points: vec![
-                point(0.0, 0.1211, [0.21, 0.2775]),
-                point(0.5, 0.3189, [0.2546, 0.3445]),
-                point(1.0, 0.4026, [0.1752, 0.1732]),
+                point(0.0, 0.1211, [0.21, 0.2775], &[]),
+                point(0.5, 0.3189, [0.2546, 0.3445], &[]),
+                point(1.0, 0.4026, [0.1752, 0.1732], &[0, 1]),
             ],
             chosen: 1,
             verdict: Verdict::Win,
@@ -146,11 +157,17 @@ pub(crate) mod tests {
             facts.verdict_line(),
             "WIN: dim_384_cosine_map@100 0.1211 → 0.3189 (+0.1978) at α = 0.5; all 2 guards hold"
         );
-        (facts.chosen, facts.verdict) = (2, Verdict::Regression);
+        (facts.by_chance, facts.points[1].guards[0]) = (true, 0.2);
         let line = facts.verdict_line();
-        assert!(
-            line.starts_with("REGRESSION: ") && line.ends_with("habari 0.2100 → 0.1752, afya 0.2775 → 0.1732"),
-            "{line}"
+        assert!(line.ends_with("at α = 0.5; no guard falls beyond chance (habari 0.2100 → 0.2000)"), "{line}");
+        facts.points[1].guards[0] = 0.21;
+        assert!(facts.verdict_line().ends_with("; no guard falls"), "{}", facts.verdict_line());
+        facts.points.remove(1);
+        (facts.chosen, facts.verdict) = (0, Verdict::Regression);
+        assert_eq!(
+            facts.verdict_line(),
+            "REGRESSION: no blend keeps all guards, so the base is saved; at α = 1 dim_384_cosine_map@100 0.1211 → \
+             0.4026 (+0.2815), and guards fall: habari 0.2100 → 0.1752, afya 0.2775 → 0.1732"
         );
     }
 }

@@ -34,6 +34,7 @@ fn scores(dimension: usize, level: f64) -> Scores {
         values: KEYS.iter().enumerate().map(|(index, key)| (key.to_string(), value(index))).collect(),
         primary: "cosine_ndcg@10".into(),
         precision: None,
+        items: Vec::new(),
     }
 }
 
@@ -432,6 +433,7 @@ fn each_kind_has_the_table_of_its_evaluator_and_the_loss_is_in_the_log() {
             values: vec![(key.into(), value)],
             primary: key.into(),
             precision: None,
+            items: Vec::new(),
         };
         facts.before.push(Scores { values: vec![(key.into(), 0.5)], ..scores.clone() });
         facts.after.push(scores);

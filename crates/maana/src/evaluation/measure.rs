@@ -96,6 +96,7 @@ impl EvaluationSet {
         let Measuring { context, dims, .. } = *measuring;
         let similarity = [measuring.encoder.similarity()];
         let function = metric(similarity[0]).name();
+        let mut items: Vec<Vec<f64>> = vec![Vec::new(); dims.len()];
         // The primary measure is the one that the reference chooses.
         let (primary, values) = match &self.content {
             Content::Retrieval(set) => return self.retrieval(set, measuring),
@@ -154,19 +155,24 @@ impl EvaluationSet {
                 }
                 ("average_precision".to_owned(), values)
             }
-            Content::Labels { train, test } => ("accuracy".to_owned(), labels(train, test, measuring)?),
+            Content::Labels { train, test } => {
+                let (values, of_each) = labels(train, test, measuring)?.into_iter().unzip();
+                items = of_each;
+                ("accuracy".to_owned(), values)
+            }
             Content::Loss(rows) => return self.loss(rows.as_ref(), measuring).map(|scores| vec![scores]),
         };
         let precision = Some(measuring.encoder.precision().name().to_owned());
-        let scores = |(&dimension, values)| Scores {
+        let scores = |((&dimension, values), items)| Scores {
             kind: self.kind(),
             name: self.scores_name(dimension, dims.len()),
             dimension,
             values,
             primary: primary.clone(),
             precision: precision.clone(),
+            items,
         };
-        Ok(dims.iter().zip(values).map(scores).collect())
+        Ok(dims.iter().zip(values).zip(items).map(scores).collect())
     }
 
     /// Returns the names of all measures of a model with this similarity, as in the log of a run.
@@ -240,6 +246,7 @@ impl EvaluationSet {
             values: vec![("loss".into(), value)],
             primary: "loss".into(),
             precision: Some(encoder.precision().name().to_owned()),
+            items: Vec::new(),
         })
     }
 }
@@ -252,8 +259,13 @@ fn at_each(dims: &[usize], measure: impl Fn(usize) -> Values) -> Vec<Values> {
 }
 
 /// Fits a classifier to the embeddings of the training texts and measures it on those of the test
-/// texts, which are also clustered.
-fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Result<Vec<Values>, EvaluationError> {
+/// texts, which are also clustered. Returns the measures at each dimension, and whether each text
+/// is classified correctly (1) or not (0).
+fn labels(
+    train: &Labelled,
+    test: &Labelled,
+    measuring: &Measuring<'_>,
+) -> Result<Vec<(Values, Vec<f64>)>, EvaluationError> {
     let context = measuring.context;
     let mut names: Vec<&String> = train.labels.iter().chain(&test.labels).collect();
     names.sort_unstable();
@@ -262,7 +274,7 @@ fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Resul
     let numbers = |labels: &[String]| labels.iter().map(number).collect::<Vec<_>>();
     let (learnt, truth) = (numbers(&train.labels), numbers(&test.labels));
     let (examples, rows) = (measuring.embed_plain(&train.texts)?, measuring.embed_plain(&test.texts)?);
-    let at = |dim: usize| -> Result<Values, EvaluationError> {
+    let at = |dim: usize| -> Result<(Values, Vec<f64>), EvaluationError> {
         let prefix = |rows: Rows<'_>| normalized(context, rows.prefix(dim));
         let (examples, rows) = (prefix(examples.view()), prefix(rows.view()));
         let settings = LogisticSettings { tolerance: 1e-6, ..LogisticSettings::default() };
@@ -273,7 +285,8 @@ fn labels(train: &Labelled, test: &Labelled, measuring: &Measuring<'_>) -> Resul
         let clusters = kmeans(context, rows.view(), &KMeans { k, starts: 10, ..KMeans::default() })?;
         let v_measure = v_measure(&truth, &clusters.labels).v_measure;
         let values = [("accuracy", confusion.accuracy()), ("macro_f1", confusion.macro_f1()), ("v_measure", v_measure)];
-        Ok(values.map(|(name, value)| (name.to_owned(), value)).to_vec())
+        let correct = truth.iter().zip(&found).map(|(truth, found)| f64::from(truth == found)).collect();
+        Ok((values.map(|(name, value)| (name.to_owned(), value)).to_vec(), correct))
     };
     measuring.dims.iter().map(|&dim| at(dim)).collect()
 }

@@ -87,6 +87,7 @@ impl EvaluationSet {
             values,
             primary,
             precision: Some(measuring.encoder.precision().name().to_owned()),
+            items: Vec::new(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Blends of the base and the trained model at the end of a run: each is measured on the sets of
 //! the run and on the guards, and the best that keeps the guards is chosen.
 
+mod chance;
 mod choice;
 mod guards;
 mod record;
@@ -12,6 +13,7 @@ pub(super) use record::{BlendRecord, Point};
 use super::error::FinetuneError;
 use super::event::RunEvent;
 use super::folder::RunFolder;
+use super::measures::START;
 use super::prepare::{Prepared, open_base};
 use crate::blend::linear;
 use crate::card::BlendFacts;
@@ -20,6 +22,7 @@ use maana_files::hex;
 use maana_kernels::Context;
 use maana_model::{StatePart, Trainable, TrainingModel};
 use maana_train::Moment;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -91,16 +94,23 @@ pub(super) fn begin(
         record = earlier;
     }
     if !record.has(0.0) {
-        let Some(guards) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
-        record.add(Point { alpha: 0.0, dev: before.to_vec(), guards });
+        let guards = prepared.guards.as_ref().expect("the recipe has [blend]");
+        let Some(own) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
+        let mut dev = before.to_vec();
+        // Scores that an earlier start has written are without their items.
+        if guards.by_chance() && dev.iter().all(|scores| scores.items.is_empty()) {
+            let Some(measured) = prepared.evaluate(&prepared.model, context, stop, START)? else { return Ok(None) };
+            dev = measured;
+        }
+        record.add(guards.point(0.0, dev, own));
         folder.write_blends(&record)?;
     }
     Ok(Some(record))
 }
 
 /// Measures the blends that the record lacks, chooses one, and sets the model's parameters to it.
-/// Every blend is written to the record as soon as it is measured. Returns nothing if it was
-/// stopped.
+/// If no share of the recipe keeps the guards, smaller ones are searched. Every blend is written to
+/// the record as soon as it is measured. Returns nothing if it was stopped.
 pub(super) fn run(
     prepared: &mut Prepared,
     record: &mut BlendRecord,
@@ -113,19 +123,27 @@ pub(super) fn run(
     record.of_trained_model(hex(&prepared.model.fingerprint()));
     let ends = Ends::read(prepared, base, context)?;
     let keep_best = deciding(&prepared.located.recipe.training.keep_best, record.dev(0.0));
-    for alpha in table.alphas.iter().copied() {
+    let mut shares = VecDeque::from(table.alphas.clone());
+    let facts = loop {
+        let Some(alpha) = shares.pop_front() else {
+            let guards = prepared.guards.as_ref().expect("the recipe has [blend]");
+            let facts = choice::choose(record, &table, &keep_best, guards.all());
+            match choice::smaller_share(&facts, &table.alphas) {
+                Some(alpha) => shares.push_back(alpha),
+                None => break facts,
+            }
+            continue;
+        };
         if !record.has(alpha) {
             ends.blend(alpha, &mut prepared.model);
             let Some(dev) = prepared.evaluate(&prepared.model, context, stop, end)? else { return Ok(None) };
-            let Some(guards) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
-            record.add(Point { alpha, dev, guards });
+            let Some(own) = prepared.evaluate_guards(&prepared.model, context, stop)? else { return Ok(None) };
+            record.add(prepared.guards.as_ref().expect("the recipe has [blend]").point(alpha, dev, own));
             folder.write_blends(record)?;
         }
         let (metric, value) = (&keep_best.to_string(), value(&keep_best, record.dev(alpha)));
         notify(&RunEvent::Blended { alpha, metric, value });
-    }
-    let guards = prepared.guards.as_ref().map_or(&[][..], Guards::all);
-    let facts = choice::choose(record, &table, &keep_best, guards);
+    };
     let alpha = facts.chosen().alpha;
     ends.blend(alpha, &mut prepared.model);
     Ok(Some(Blended { after: record.dev(alpha).to_vec(), facts }))

@@ -1,7 +1,8 @@
 //! The table `[blend]`, checked where it is read, so that an error has the line.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt::Formatter;
 
 /// `[blend]`: models between the base and the trained model, one of which is saved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -14,14 +15,71 @@ pub struct BlendTable {
     /// Sets whose primary metric must not fall below the base's: names of `[evaluation]` or paths.
     #[serde(deserialize_with = "read_guard")]
     pub guard: Vec<String>,
-    /// Amount by which a guard may fall. Default 0.
-    #[serde(deserialize_with = "read_tolerance")]
-    pub tolerance: f64,
+    /// Fall of a guard that is accepted. Default 0.
+    pub tolerance: Tolerance,
+}
+
+/// Fall of a guard that is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Tolerance {
+    /// At most this amount.
+    Amount(f64),
+    /// One that a paired bootstrap over its queries or texts does not distinguish from chance.
+    #[serde(serialize_with = "write_chance")]
+    Chance,
+}
+
+/// Name of [`Tolerance::Chance`] in a recipe.
+const CHANCE: &str = "chance";
+
+fn write_chance<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(CHANCE)
+}
+
+impl<'de> Deserialize<'de> for Tolerance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ToleranceVisitor)
+    }
+}
+
+struct ToleranceVisitor;
+
+impl Visitor<'_> for ToleranceVisitor {
+    type Value = Tolerance;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "a number of 0 or more, such as 0.005, or \"{CHANCE}\"")
+    }
+
+    fn visit_f64<E: Error>(self, amount: f64) -> Result<Tolerance, E> {
+        if amount.is_finite() && amount >= 0.0 {
+            return Ok(Tolerance::Amount(amount));
+        }
+        let expected =
+            format!("expected 0 or more: the amount by which a guard may fall, such as 0.005, or \"{CHANCE}\"");
+        Err(E::custom(format!("[blend] tolerance is {amount}; {expected}")))
+    }
+
+    fn visit_i64<E: Error>(self, amount: i64) -> Result<Tolerance, E> {
+        self.visit_f64(amount as f64)
+    }
+
+    fn visit_u64<E: Error>(self, amount: u64) -> Result<Tolerance, E> {
+        self.visit_f64(amount as f64)
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Tolerance, E> {
+        match word {
+            CHANCE => Ok(Tolerance::Chance),
+            _ => Err(E::custom(format!("[blend] tolerance is {word:?}; expected a number or \"{CHANCE}\""))),
+        }
+    }
 }
 
 impl Default for BlendTable {
     fn default() -> Self {
-        Self { alphas: vec![0.3, 0.5, 0.7, 0.85, 1.0], guard: Vec::new(), tolerance: 0.0 }
+        Self { alphas: vec![0.3, 0.5, 0.7, 0.85, 1.0], guard: Vec::new(), tolerance: Tolerance::Amount(0.0) }
     }
 }
 
@@ -52,15 +110,6 @@ fn read_guard<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>,
     }
 }
 
-fn read_tolerance<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    let tolerance = f64::deserialize(deserializer)?;
-    if tolerance.is_finite() && tolerance >= 0.0 {
-        return Ok(tolerance);
-    }
-    let expected = "expected 0 or more: the amount by which a guard may fall, such as 0.005";
-    Err(D::Error::custom(format!("[blend] tolerance is {tolerance}; {expected}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +133,9 @@ mod tests {
             ("tolerance = -0.1", "tolerance is -0.1; expected 0 or more"),
             ("tolerance = nan", "tolerance is NaN"),
             ("tolerance = inf", "tolerance is inf"),
+            ("tolerance = -1", "tolerance is -1; expected 0 or more"),
+            ("tolerance = \"luck\"", "tolerance is \"luck\"; expected a number or \"chance\""),
+            ("tolerance = true", "expected a number of 0 or more, such as 0.005, or \"chance\""),
         ] {
             let message = fault(line);
             assert!(message.contains(expected), "{line}: {message}");
@@ -91,5 +143,9 @@ mod tests {
         let twice = toml::from_str::<BlendTable>("guard = [\"a\", \"b\", \"a\"]").unwrap_err();
         assert!(twice.message().contains("guard names \"a\" twice"), "{twice}");
         assert_eq!(toml::from_str::<BlendTable>("").unwrap(), BlendTable::default());
+        for line in ["tolerance = 0.5\n", "tolerance = \"chance\"\n"] {
+            let table: BlendTable = toml::from_str(line).unwrap();
+            assert!(toml::to_string(&table).unwrap().contains(line), "{table:?}");
+        }
     }
 }

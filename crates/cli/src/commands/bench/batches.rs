@@ -4,7 +4,7 @@ use crate::precision::PrecisionArgument;
 use anyhow::{Result, bail};
 use maana::kernels::Context;
 use maana::model::Trainable;
-use maana::train::Arguments;
+use maana::train::{Adafactor, Arguments, Optimizer};
 use maana_bench::PairSource;
 
 #[derive(clap::Args)]
@@ -24,6 +24,12 @@ pub(super) struct Batches {
     /// Keep only the input of each layer, and recompute the rest
     #[arg(long)]
     gradient_checkpointing: bool,
+    /// Optimizer of the update
+    #[arg(long, value_parser = ["adamw", "adafactor"], default_value = "adamw", value_name = "NAME")]
+    optimizer: String,
+    /// Update only those rows of the word table that have a gradient, with adamw
+    #[arg(long)]
+    lazy_embeddings: bool,
     #[command(flatten)]
     precision: PrecisionArgument,
 }
@@ -39,6 +45,11 @@ impl Batches {
             mini_batch_size: self.mini_batch_size.map(|size| size as usize),
             mini_batch_tokens: self.mini_batch_tokens.map(|tokens| tokens as usize),
             gradient_checkpointing: self.gradient_checkpointing,
+            optimizer: match self.optimizer.as_str() {
+                "adafactor" => Optimizer::Adafactor(Adafactor::default()),
+                _ => Optimizer::AdamW,
+            },
+            lazy_embeddings: self.lazy_embeddings,
             ..Arguments::default()
         };
         let (threads, precision) = (context.threads(), model.precision().name());

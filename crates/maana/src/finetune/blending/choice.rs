@@ -1,14 +1,18 @@
 //! The choice among measured blends, and its verdict.
 
+use super::chance;
 use super::guards::Guard;
-use super::record::BlendRecord;
+use super::record::{BlendRecord, Point};
 use crate::card::{BlendFacts, BlendPoint, Verdict};
-use crate::recipe::BlendTable;
+use crate::recipe::{BlendTable, Tolerance};
 use maana_eval::Scores;
 use maana_train::KeepBest;
 
 /// Smallest gain of a win.
 const WIN: f64 = 0.01;
+
+/// Shares that are measured below the least of a recipe if none of its own keeps all guards.
+const SEARCHED: usize = 4;
 
 /// Returns the deciding measure: that of the recipe, else the primary one of the first set at its
 /// largest dimension.
@@ -27,45 +31,61 @@ pub(in crate::finetune) fn value(measure: &KeepBest, scores: &[Scores]) -> f64 {
     measure.value(&all).unwrap_or(f64::NAN)
 }
 
-/// Chooses the best blend among those whose guards hold; without any, the one whose most
-/// fallen guard falls least.
+/// Describes the measured blends and chooses the best among those that keep all guards; without
+/// any, the base.
 pub(super) fn choose(record: &BlendRecord, table: &BlendTable, measure: &KeepBest, guards: &[Guard]) -> BlendFacts {
-    let point = |alpha: f64| {
-        let point = record.point(alpha);
-        let guards = guards.iter().map(|guard| guard.value(point)).collect();
-        BlendPoint { alpha, value: value(measure, &point.dev), guards }
+    let base = record.point(0.0);
+    let falls = |index: usize, point: &Point| match table.tolerance {
+        Tolerance::Chance => chance::falls(&base.items[index], &point.items[index]),
+        Tolerance::Amount(accepted) => {
+            let change = guards[index].value(point) - guards[index].value(base);
+            let gain = if guards[index].smaller_is_better() { -change } else { change };
+            gain.is_nan() || gain < -accepted
+        }
     };
-    let alphas = std::iter::once(0.0).chain(table.alphas.iter().copied().filter(|alpha| *alpha != 0.0));
+    let point = |point: &Point| BlendPoint {
+        alpha: point.alpha,
+        value: value(measure, &point.dev),
+        guards: guards.iter().map(|guard| guard.value(point)).collect(),
+        fallen: (0..guards.len()).filter(|&index| falls(index, point)).collect(),
+    };
     let facts = BlendFacts {
         metric: measure.to_string(),
-        guards: guards.iter().map(|guard| guard.facts(record.point(0.0))).collect(),
-        tolerance: table.tolerance,
-        points: alphas.map(point).collect(),
+        guards: guards.iter().map(|guard| guard.facts(base)).collect(),
+        by_chance: table.tolerance == Tolerance::Chance,
+        points: record.by_share().into_iter().map(point).collect(),
         chosen: 0,
         verdict: Verdict::Marginal,
     };
     judge(facts, table.alphas.contains(&0.0), &|value, best| measure.is_better(value, best))
 }
 
+/// Returns the next share to measure if none of `alphas` keeps all guards: halves the interval
+/// between the largest smaller share that keeps them, at first the base, and the next one.
+pub(super) fn smaller_share(facts: &BlendFacts, alphas: &[f64]) -> Option<f64> {
+    let least = alphas.iter().copied().find(|alpha| *alpha > 0.0)?;
+    let kept = |point: &&BlendPoint| point.alpha > 0.0 && point.fallen.is_empty();
+    let searched = facts.points.iter().filter(|point| point.alpha > 0.0 && point.alpha < least).count();
+    if searched == SEARCHED || facts.points.iter().filter(kept).any(|point| point.alpha >= least) {
+        return None;
+    }
+    let low = facts.points.iter().filter(kept).map(|point| point.alpha).fold(0.0, f64::max);
+    let above = facts.points.iter().map(|point| point.alpha).filter(|alpha| *alpha > low);
+    Some((low + above.fold(least, f64::min)) / 2.0)
+}
+
 /// Sets choice and verdict. `with_base` allows the base itself.
 fn judge(mut facts: BlendFacts, with_base: bool, is_better: &dyn Fn(f64, f64) -> bool) -> BlendFacts {
-    let candidates = usize::from(!with_base)..facts.points.len();
-    let worst = |facts: &BlendFacts, index: usize| {
-        let changes = facts.changes(&facts.points[index]);
-        changes.fold(f64::INFINITY, |worst, change| if change.is_nan() { f64::NEG_INFINITY } else { worst.min(change) })
+    let candidate = |index: &usize| {
+        let point = &facts.points[*index];
+        (with_base || point.alpha > 0.0) && point.fallen.is_empty() && !point.value.is_nan()
     };
-    let holds = |index: &usize| worst(&facts, *index) >= -facts.tolerance;
     let better = |best: Option<usize>, index: usize| match best {
         Some(best) if !is_better(facts.points[index].value, facts.points[best].value) => Some(best),
         _ => Some(index),
     };
-    let finite = |index: &usize| !facts.points[*index].value.is_nan();
-    let best = candidates.clone().filter(holds).filter(finite).fold(None, better);
-    let least_harm = || {
-        let by_fall = |a: &usize, b: &usize| worst(&facts, *a).total_cmp(&worst(&facts, *b));
-        candidates.clone().max_by(by_fall).expect("[blend] has at least one share")
-    };
-    let chosen = best.unwrap_or_else(least_harm);
+    let best = (0..facts.points.len()).filter(candidate).fold(None, better);
+    let chosen = best.unwrap_or(0);
     let (base, value) = (facts.points[0].value, facts.points[chosen].value);
     let gain = if is_better(1.0, 0.0) { value - base } else { base - value };
     facts.verdict = match best {
@@ -82,20 +102,29 @@ mod tests {
     use super::*;
     use crate::card::GuardFacts;
 
-    /// Returns choice and verdict for points of a share, the deciding value and one guard; the
-    /// first is the base.
-    fn judged(points: &[(f64, f64, f64)], tolerance: f64, with_base: bool) -> (f64, Verdict) {
-        let point =
-            |(alpha, value, guard): &(f64, f64, f64)| BlendPoint { alpha: *alpha, value: *value, guards: vec![*guard] };
-        let facts = BlendFacts {
+    /// Returns the facts of points of a share, the deciding value and one guard; the first is the
+    /// base.
+    fn facts(points: &[(f64, f64, f64)], tolerance: f64) -> BlendFacts {
+        let falls = |guard: f64| guard.is_nan() || guard < points[0].2 - tolerance;
+        let point = |(alpha, value, guard): &(f64, f64, f64)| BlendPoint {
+            alpha: *alpha,
+            value: *value,
+            guards: vec![*guard],
+            fallen: falls(*guard).then_some(0).into_iter().collect(),
+        };
+        BlendFacts {
             metric: "m".into(),
-            guards: vec![GuardFacts { name: "g".into(), metric: "g_m".into(), smaller_is_better: false }],
-            tolerance,
+            guards: vec![GuardFacts { name: "g".into(), metric: "g_m".into() }],
+            by_chance: false,
             points: points.iter().map(point).collect(),
             chosen: 0,
             verdict: Verdict::Marginal,
-        };
-        let facts = judge(facts, with_base, &|value, best| value > best);
+        }
+    }
+
+    /// Returns choice and verdict.
+    fn judged(points: &[(f64, f64, f64)], tolerance: f64, with_base: bool) -> (f64, Verdict) {
+        let facts = judge(facts(points, tolerance), with_base, &|value, best| value > best);
         (facts.chosen().alpha, facts.verdict)
     }
 
@@ -119,12 +148,36 @@ mod tests {
     }
 
     #[test]
-    fn without_a_blend_that_holds_the_one_that_loses_least_is_chosen() {
+    fn without_a_blend_that_keeps_the_guards_the_base_is_chosen() {
         let points = [(0.0, 0.1, 0.5), (0.5, 0.2, 0.48), (1.0, 0.4, 0.3)];
-        assert_eq!(judged(&points, 0.0, false), (0.5, Verdict::Regression));
+        assert_eq!(judged(&points, 0.0, false), (0.0, Verdict::Regression));
+        assert_eq!(judged(&points, 0.0, true), (0.0, Verdict::Marginal), "the recipe allows the base");
         let nan = [(0.0, 0.1, 0.5), (0.5, 0.2, f64::NAN), (1.0, 0.4, 0.3)];
-        assert_eq!(judged(&nan, 0.0, false), (1.0, Verdict::Regression));
+        assert_eq!(judged(&nan, 0.0, false), (0.0, Verdict::Regression));
         let no_value = [(0.0, 0.1, 0.5), (0.5, f64::NAN, 0.5), (1.0, 0.4, 0.5)];
         assert_eq!(judged(&no_value, 0.0, false), (1.0, Verdict::Win));
+    }
+
+    /// Returns the shares that are measured after those of a recipe, if the guard holds up to
+    /// `limit`.
+    fn searched(alphas: &[f64], limit: f64) -> Vec<f64> {
+        let point = |alpha: f64| (alpha, alpha, if alpha <= limit { 0.5 } else { 0.4 });
+        let mut points: Vec<_> =
+            std::iter::once(0.0).chain(alphas.iter().copied().filter(|alpha| *alpha > 0.0)).map(point).collect();
+        let mut found = Vec::new();
+        while let Some(alpha) = smaller_share(&facts(&points, 0.0), alphas) {
+            found.push(alpha);
+            points.push(point(alpha));
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        }
+        found
+    }
+
+    #[test]
+    fn shares_below_the_least_are_searched_only_if_no_guard_holds() {
+        assert_eq!(searched(&[0.5, 1.0], 0.7), [0.0; 0], "a share of the recipe holds");
+        assert_eq!(searched(&[0.5, 1.0], 0.3), [0.25, 0.375, 0.3125, 0.28125]);
+        assert_eq!(searched(&[0.0, 0.5], 0.0), [0.25, 0.125, 0.0625, 0.03125], "nothing but the base holds");
+        assert_eq!(searched(&[0.0], -1.0), [0.0; 0], "there is no share to divide");
     }
 }

@@ -5,12 +5,13 @@ use super::super::measures::{Evaluation, Measures};
 use super::Point;
 use crate::card::GuardFacts;
 use crate::evaluation::{EvaluationSet, SetSpec, find};
-use crate::recipe::LocatedRecipe;
+use crate::recipe::{LocatedRecipe, Tolerance};
 use maana_eval::{Kind, Scores};
 
 /// The guards of a recipe.
 pub(in crate::finetune) struct Guards {
     all: Vec<Guard>,
+    by_chance: bool,
     /// The sets that are not among those of `[evaluation]`, at the largest dimension.
     pub(in crate::finetune) own: Measures,
 }
@@ -57,8 +58,33 @@ impl Guards {
                 return Err(FinetuneError::Fit(format!("[blend] guard: `{}` {reason}", guard.title)));
             }
         }
+        let by_chance = located.recipe.blend.as_ref().is_some_and(|table| table.tolerance == Tolerance::Chance);
+        let is_mean = |guard: &&Guard| matches!(guard.kind, Kind::Retrieval | Kind::Labels);
+        if let Some(guard) = all.iter().filter(|_| by_chance).find(|guard| !is_mean(guard)) {
+            return Err(FinetuneError::Fit(format!(
+                "[blend] tolerance = \"chance\" needs guards of the kinds retrieval or labels, whose metric is a mean \
+                 over queries or texts; `{}` is of the kind {}; set tolerance to a number",
+                guard.title,
+                guard.kind.name()
+            )));
+        }
         let largest = dims.iter().copied().max().into_iter().collect();
-        Ok(Self { all, own: Measures::new(own, largest, located) })
+        Ok(Self { all, by_chance, own: Measures::new(own, largest, located) })
+    }
+
+    /// Returns true if falls are judged by chance, for which points have the values of items.
+    pub(super) fn by_chance(&self) -> bool {
+        self.by_chance
+    }
+
+    /// Creates a point of a model's scores.
+    pub(super) fn point(&self, alpha: f64, dev: Vec<Scores>, guards: Vec<Scores>) -> Point {
+        let mut point = Point { alpha, dev, guards, items: Vec::new() };
+        if self.by_chance {
+            let items = |guard: &Guard| guard.scores(&point).map_or_else(Vec::new, |scores| scores.items.clone());
+            point.items = self.all.iter().map(items).collect();
+        }
+        point
     }
 
     pub(super) fn all(&self) -> &[Guard] {
@@ -98,11 +124,15 @@ impl Guard {
         self.scores(point).and_then(|scores| scores.get(&scores.primary)).unwrap_or(f64::NAN)
     }
 
+    pub(super) fn smaller_is_better(&self) -> bool {
+        self.kind.smaller_is_better()
+    }
+
     pub(super) fn facts(&self, point: &Point) -> GuardFacts {
         let metric = self.scores(point).map_or_else(String::new, |scores| match self.name {
             Some(_) => scores.prefixed_key(&scores.primary),
             None => format!("{}_{}", self.title, scores.prefixed_key(&scores.primary)),
         });
-        GuardFacts { name: self.title.clone(), metric, smaller_is_better: self.kind.smaller_is_better() }
+        GuardFacts { name: self.title.clone(), metric }
     }
 }

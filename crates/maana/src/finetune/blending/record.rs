@@ -29,6 +29,9 @@ pub(in crate::finetune) struct Point {
     pub(in crate::finetune) dev: Vec<Scores>,
     /// Scores of the guards that are not among them.
     pub(in crate::finetune) guards: Vec<Scores>,
+    /// Primary metric of each query or text of each guard, if falls are judged by chance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::finetune) items: Vec<Vec<f64>>,
 }
 
 impl BlendRecord {
@@ -90,6 +93,13 @@ impl BlendRecord {
     /// Returns the scores of a measured blend on the sets of `[evaluation]`.
     pub(super) fn dev(&self, alpha: f64) -> &[Scores] {
         &self.point(alpha).dev
+    }
+
+    /// Returns the points by ascending share.
+    pub(super) fn by_share(&self) -> Vec<&Point> {
+        let mut points: Vec<&Point> = self.points.iter().collect();
+        points.sort_by(|a, b| a.alpha.total_cmp(&b.alpha));
+        points
     }
 
     pub(super) fn point(&self, alpha: f64) -> &Point {
