@@ -15,8 +15,9 @@ from ._arrays import as_texts, is_single, to_tensor
 
 __all__ = ["Tokenizer"]
 
-#: Names of special tokens in `tokenizer_config.json` and `special_tokens_map.json`.
-_SPECIAL = ("bos_token", "cls_token", "eos_token", "mask_token", "pad_token", "sep_token", "unk_token")
+#: Names of special tokens in `tokenizer_config.json` and `special_tokens_map.json`, in the order of
+#: ``all_special_tokens``.
+_SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 
 
 class Tokenizer:
@@ -174,7 +175,8 @@ class Tokenizer:
     @property
     def all_special_tokens(self) -> list[str]:
         """All special tokens."""
-        return list(dict.fromkeys(self.special_tokens_map.values()))
+        tokens = (self.special_tokens_map.get(name) for name in _SPECIAL)
+        return list(dict.fromkeys(token for token in tokens if token is not None))
 
     @property
     def all_special_ids(self) -> list[int]:

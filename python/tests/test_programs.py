@@ -16,6 +16,7 @@ import pytest
 
 from conftest import ROOT, TINY
 from maana import CrossEncoder, SentenceTransformer
+from maana.models import Dense, LayerNorm, Normalize, Pooling, Router, StaticEmbedding, Transformer
 
 PROGRAMS = Path(__file__).parent / "programs"
 TOPICS = [
@@ -184,3 +185,28 @@ def test_numbers_are_those_of_sentence_transformers(model, tmp_path):
     assert np.abs(ours.similarity(expected, expected) - similarity).max() < 1e-5
     tokens = zip(ours.encode(texts, output_value="token_embeddings"), theirs.encode(texts, output_value="token_embeddings"))
     assert all(np.abs(a - b.numpy()).max() < 1e-5 for a, b in tokens)
+
+
+def test_models_of_modules_and_tokenizers_are_those_of_sentence_transformers(tmp_path):
+    reference = pytest.importorskip("sentence_transformers")
+    encoder, query = Transformer(TINY, max_seq_length=16), StaticEmbedding(SentenceTransformer(TINY).tokenizer, embedding_dim=32)
+    chain = [encoder, Pooling(64, ("cls", "mean")), Dense(128, 32, use_residual=True), LayerNorm(32)]
+    for name, modules in {
+        "chain": [*chain, Normalize()],
+        "static": [query],
+        "router": [Router.for_query_document([query], chain), Normalize()],
+    }.items():
+        ours = SentenceTransformer(modules=modules)
+        ours.save_pretrained(tmp_path / name)
+        theirs = reference.SentenceTransformer(str(tmp_path / name), device="cpu")
+        assert np.abs(ours.encode_query(TEXTS) - theirs.encode_query(TEXTS)).max() < 1e-5
+        assert np.abs(ours.encode_document(TEXTS) - theirs.encode_document(TEXTS)).max() < 1e-5
+    ours, theirs = SentenceTransformer(TINY).tokenizer, reference.SentenceTransformer(TINY, device="cpu").tokenizer
+    arguments = {"padding": True, "truncation": True, "max_length": 6, "return_special_tokens_mask": True}
+    found, expected = ours(TEXTS, **arguments), theirs(TEXTS, **arguments)
+    assert all(found[key] == expected[key] for key in found)
+    assert ours.get_vocab() == theirs.get_vocab() and len(ours) == len(theirs) and ours.vocab_size == theirs.vocab_size
+    for name in ("cls_token", "sep_token_id", "pad_token_id", "unk_token", "mask_token_id", "all_special_ids"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+    ids = theirs.encode(TEXTS[0])
+    assert ours.tokenize(TEXTS[0]) == theirs.tokenize(TEXTS[0]) and ours.decode(ids) == theirs.decode(ids)
