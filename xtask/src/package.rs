@@ -69,8 +69,8 @@ pub(crate) fn in_tests() -> Result<()> {
 
 /// Builds the wheel and the source distribution in `target/wheels`. Installs the wheel in an empty
 /// environment, runs the tests that need nothing else, measures the time to a first embedding and
-/// runs the command; then installs the source distribution, which pip compiles in the folder of this
-/// build.
+/// runs the command; then installs the source distribution, which pip compiles in the folder of
+/// this build.
 pub(crate) fn wheel() -> Result<()> {
     let python = environment()?;
     let wheels = Path::new("target/wheels");

@@ -39,9 +39,9 @@ fn with_context(encoder: CrossEncoder, context: &Context) -> CrossEncoder {
 
 #[pymethods]
 impl PairEncoder {
-    /// Opens a cross-encoder by its folder, its name on the hub, or `name@revision`. A model without
-    /// a head for pairs gets a new one with `num_labels` labels, by default one, whose weights
-    /// `seed` draws.
+    /// Opens a cross-encoder by its folder, its name on the hub, or `name@revision`. A model
+    /// without a head for pairs gets a new one with `num_labels` labels, by default one, whose
+    /// weights `seed` draws.
     #[new]
     #[pyo3(signature = (name, precision, access, num_labels=None, seed=42))]
     fn new(
@@ -74,7 +74,7 @@ impl PairEncoder {
         Ok(Self { model, new_head })
     }
 
-    /// Whether the head is new, with random weights.
+    /// True if the head is new, with random weights.
     #[getter]
     fn has_new_head(&self) -> bool {
         self.new_head.is_some()
