@@ -64,7 +64,8 @@ def mine_hard_negatives(
         cross_encoder: A `CrossEncoder` whose scores replace those of the model, if there are margins
             or limits.
         range_min: Number of the nearest texts to skip.
-        range_max: Number of the nearest texts to consider. Default: as many as are needed.
+        range_max: Number of the nearest texts to consider. Default: one for each negative, or ten with a margin
+            or a maximum score.
         max_score: Greatest score of a negative.
         min_score: Least score of a negative.
         absolute_margin: Least difference of the scores of the worst positive and a negative.

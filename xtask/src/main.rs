@@ -61,7 +61,7 @@ cargo xtask seeds RECIPE SET [OPTIONS]
 cargo xtask forgetting DATA [--seeds 1,2,3] [--base MODEL] [--maana PROGRAM]
                     fine-tuning on DATA/pairs with several seeds, and blends with the base on sets like the training data
                     and of other domains; writes its table of docs/blending.md
-cargo xtask distillation DATA [--pairs N] [--seed N] [--base MODEL] [--out DIR] [--maana PROGRAM]
+cargo xtask distillation DATA [--teacher MODEL] [--base MODEL] [--pairs N] [--seed N] [--out DIR] [--maana PROGRAM]
                     a cross-encoder trained on mined negatives of DATA/pairs teaches bi-encoders; measures all of them and
                     writes the table of docs/distillation.md
 cargo xtask clients [--maana PROGRAM]

@@ -49,7 +49,8 @@ pub(crate) struct HardNegativesCommand {
     /// Skip this many of the nearest candidates
     #[arg(long, value_name = "N", default_value_t = 0)]
     range_min: usize,
-    /// Consider at most this many of the nearest candidates [default: as many as needed]
+    /// Consider at most this many of the nearest candidates [default: one for each negative, or ten
+    /// with a margin or a maximum score]
     #[arg(long, value_name = "N")]
     range_max: Option<usize>,
     /// Minimum difference between the scores of positive and negative
@@ -185,6 +186,15 @@ impl HardNegativesCommand {
         let requested: usize = positives.iter().map(Vec::len).sum::<usize>() * self.negatives;
         let found: usize = mined.iter().map(|mined| mined.positives.len() * mined.negatives.len()).sum();
         errln!("{} rows; {found} of the {requested} requested negatives", lines.len());
+        let few = mined.iter().filter(|mined| mined.negatives.len() < self.negatives).count();
+        if few > 0 {
+            let omitted = if self.tuples { " and no row" } else { "" };
+            errln!(
+                "note: {few} of {} queries have fewer negatives within these bounds{omitted}; a larger --range-max or \
+                 smaller margins allow more",
+                mined.len()
+            );
+        }
         write_lines(Some(&self.output), lines.into_iter().map(Ok))
     }
 }

@@ -277,6 +277,19 @@ fn hard_negatives_are_training_rows() {
     let error =
         fail(&mut command(&["hard-negatives", &pairs, "--model", &model, "--max-score", "-2", "--output", &out]), 1);
     assert!(error.contains("no pair has a negative"), "{error}");
+    // Queries whose nearest candidates fall away are counted: a wider range finds negatives.
+    bench.write(
+        "near.jsonl",
+        "{\"anchor\": \"bei ya mahindi\", \"positive\": \"bei ya mahindi leo\"}\n\
+         {\"anchor\": \"bei ya mahindi\", \"positive\": \"bei ya mahindi\"}\n\
+         {\"anchor\": \"mtoto anacheza\", \"positive\": \"mtoto anacheza\"}\n",
+    );
+    let near = bench.path("near.jsonl").display().to_string();
+    let few = ["--negatives", "2", "--relative-margin", "0", "--tuples", "--output", &out];
+    let mined = command(&["hard-negatives", &near, "--model", &model]).args(few).output().unwrap();
+    assert!(mined.status.success(), "{}", text(&mined.stderr));
+    let note = "note: 1 of 2 queries have fewer negatives within these bounds and no row; a larger --range-max";
+    assert!(text(&mined.stderr).contains(note), "{}", text(&mined.stderr));
 }
 
 #[test]
