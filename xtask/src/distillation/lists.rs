@@ -12,7 +12,8 @@ const SAME_INTENT: &str = "injongo_same_intent";
 
 /// Writes lists of a query, its right documents and the others, for this number of pairs; queries
 /// whose documents are all right have none. `candidates` has the pairs as tuples with the nearest
-/// other documents, and `groups` a line for each pair: its source and its group, separated by a tab.
+/// other documents, and `groups` a line for each pair: its source and its group, separated by a
+/// tab.
 pub(super) fn write(number: usize, pairs: &Path, groups: &Path, candidates: &Path, to: &Path) -> Result<()> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
     let rows = lists(number, &read(pairs)?, &read(groups)?, &read(candidates)?)?;

@@ -24,7 +24,8 @@ pub(super) fn of(results: &Value) -> Result<String> {
         text += &format!("| {title} | {} | {} |\n", cell(&model["reranking"]), cells.join(" | "));
     }
     let seconds = results["seconds"].as_object().context("no times")?;
-    let shown: Vec<String> = seconds.iter().map(|(step, seconds)| format!("{step} {seconds} s")).collect();
+    let shown: Vec<String> =
+        seconds.iter().map(|(step, seconds)| format!("{step} {:.0} s", seconds.as_f64().unwrap_or_default())).collect();
     text += &format!("\nTime: {}.\n", shown.join("; "));
     Ok(text)
 }
@@ -69,6 +70,6 @@ mod tests {
             "models": [{"model": "cross-encoder", "reranking": 0.5, "retrieval": {}}],
         });
         let text = of(&results).unwrap();
-        assert!(text.contains("| cross-encoder | 0.5000 | – | – | – | – |") && text.contains("scores 3.0 s"), "{text}");
+        assert!(text.contains("| cross-encoder | 0.5000 | – | – | – | – |") && text.contains("scores 3 s"), "{text}");
     }
 }
