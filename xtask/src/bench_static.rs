@@ -10,6 +10,7 @@ use crate::command::run as run_command;
 use crate::results_file;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -59,10 +60,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     build.env("CARGO_TARGET_DIR", "target/peers-model2vec").env("RUSTFLAGS", "-C target-cpu=native");
     run_command(&mut build).context("model2vec-rs could not be built (its first build needs the network)")?;
     let python = crate::python::environment(Path::new("target/static-python"), Path::new(REQUIREMENTS), "the network")?;
-    let (model, texts, count) = prepare(options.quick)?;
+    let (model, texts, [count, words]) = prepare(options.quick)?;
     std::fs::create_dir_all("target/peers/log")?;
     machine::warn_if_busy();
-    let text = measure(&options, &settings(&options, &python, &model, &texts), count)?;
+    let text = measure(&options, &settings(&options, &python, &model, &texts), count, words)?;
     let path = Path::new(if options.quick { "target/peers" } else { "bench" }).join("RESULTS.md");
     results_file::write_part(&path, "bench-static", &text)?;
     println!("{text}\n{}: written", path.display());
@@ -70,8 +71,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
 }
 
 /// Returns a table of 256 columns, distilled from all-MiniLM-L6-v2, and a file of glosses, which
-/// are made once, and the number of glosses.
-fn prepare(quick: bool) -> Result<(PathBuf, PathBuf, usize)> {
+/// are made once, and the numbers of glosses and of their different words.
+fn prepare(quick: bool) -> Result<(PathBuf, PathBuf, [usize; 2])> {
     let folder = Path::new(WORK);
     std::fs::create_dir_all(folder)?;
     let mut glosses = glosses()?;
@@ -87,7 +88,8 @@ fn prepare(quick: bool) -> Result<(PathBuf, PathBuf, usize)> {
         distil.arg("distill-static").arg(crate::bench_peers::minilm_folder()?).arg("--texts").arg(&texts);
         run_command(distil.args(["--column", "positive", "--vocabulary", "tokenizer", "--out"]).arg(&model))?;
     }
-    Ok((model, texts, glosses.len()))
+    let words: HashSet<&str> = glosses.iter().flat_map(|gloss| gloss.split(' ')).collect();
+    Ok((model, texts, [glosses.len(), words.len()]))
 }
 
 fn settings(options: &Options, python: &Path, model: &Path, texts: &Path) -> Vec<Setting> {
@@ -111,14 +113,16 @@ fn settings(options: &Options, python: &Path, model: &Path, texts: &Path) -> Vec
         &threads,
     ];
     let ours = [MAANA, "--threads", &threads, "bench", "serve-rounds", "encode", "--model", &model, "--texts", &texts];
+    let forgetful: Vec<&str> = ours.into_iter().chain(["--forget-words"]).collect();
     vec![
         setting("model2vec (Python)", false, &peer),
         setting("model2vec-rs", false, &[PEER, &model, &texts]),
+        setting("Maana, words not seen before", true, &forgetful),
         setting("Maana", true, &ours),
     ]
 }
 
-fn measure(options: &Options, settings: &[Setting], texts: usize) -> Result<String> {
+fn measure(options: &Options, settings: &[Setting], texts: usize, words: usize) -> Result<String> {
     let load_before = machine::load();
     let engines = alternating("static", settings, options.rounds);
     let median = |engine: &Measured| {
@@ -156,6 +160,12 @@ fn measure(options: &Options, settings: &[Setting], texts: usize) -> Result<Stri
             median / ours
         );
     }
+    let [.., cold, warm] = medians[..] else { bail!("two engines of ours are measured") };
+    let _ = writeln!(
+        text,
+        "\nA new word takes {:.2} µs; the texts have {words} different ones.",
+        1e6 * (cold - warm) / words as f64
+    );
     text += METHOD;
     for engine in &engines {
         let _ = writeln!(text, "    {}", engine.command);
@@ -166,6 +176,8 @@ fn measure(options: &Options, settings: &[Setting], texts: usize) -> Result<Stri
 const METHOD: &str = "
 **Method.** Every engine is a process that has loaded the table, encoded all texts once and sleeps until its turn; rounds alternate. \
 The ratio is the time next to ours. All engines read all tokens of a text and give rows of length 1. Words that Maana has \
-tokenised before are looked up, also those of the round before; model2vec-rs has tokenizers of its own for WordPiece and Unigram.
+tokenised before are looked up, also those of the round before; in the row of words not seen before it forgets all words before each \
+round, as in a process that has just begun. The difference between the two rows, divided by the number of different words, is the \
+time of a word that was not seen before. model2vec-rs has tokenizers of its own for WordPiece and Unigram.
 
 ";

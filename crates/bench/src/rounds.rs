@@ -32,19 +32,23 @@ pub fn median_round(mut rounds: Vec<Round>) -> Round {
 }
 
 /// Encodes the texts once per round, as long as `next` returns true; `next` receives the previous
-/// round.
+/// round. If `forgets`, the tokenizer forgets all words before each round.
 ///
 /// # Errors
 /// If a text cannot be tokenised.
 pub fn encode_rounds(
     embedder: &TextEncoder,
     texts: &[&str],
+    forgets: bool,
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), ModelError> {
     let tokens = embedder.spec().tokenize(texts)?.tokens();
     embedder.embed(texts, "")?;
     let mut last = None;
     while next(last) {
+        if forgets {
+            embedder.spec().tokenizer().forget_words();
+        }
         let began = Instant::now();
         embedder.embed(texts, "")?;
         last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });

@@ -9,6 +9,7 @@ mod pair;
 mod pair_template;
 mod tokenizer;
 mod vocabulary;
+mod word_pieces;
 mod words;
 
 pub use batch::TokenBatch;

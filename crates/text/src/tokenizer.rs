@@ -5,6 +5,7 @@ use crate::boundary::{Boundary, probable_length};
 use crate::description::{Description, Overlong};
 use crate::error::TextError;
 use crate::pair_template::PairTemplate;
+use crate::word_pieces::WordPieces;
 use crate::words::Words;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub struct Tokenizer {
     pub(crate) boundary: Option<Boundary>,
     /// Words that came before, if a text's tokens are those of its words.
     pub(crate) words: Option<Words>,
+    /// The pieces of ASCII words, if the tokenizer is of the kind WordPiece.
+    word_pieces: Option<WordPieces>,
     /// Prefix of tokens that continue a word, and the token of unknown words.
     pub(crate) word_marks: (String, Option<u32>),
     /// True if no special tokens are added, so that a text may have no tokens.
@@ -112,6 +115,7 @@ impl Tokenizer {
         let (inner, special_tokens, vocabulary, segments, pair) = built??;
         let boundary = Boundary::of(&description.json);
         let words = Words::of(&description.json).filter(|_| segments == 1);
+        let word_pieces = words.as_ref().and_then(|_| WordPieces::of(&description.json));
         let model = &description.json["model"];
         let prefix = model["continuing_subword_prefix"].as_str().unwrap_or_default().to_owned();
         let unknown = match model["unk_token"].as_str() {
@@ -128,6 +132,7 @@ impl Tokenizer {
             pair,
             boundary,
             words,
+            word_pieces,
             word_marks,
             bare,
             bytes,
@@ -247,7 +252,12 @@ impl Tokenizer {
             return Ok(None);
         };
         let enough = |bytes: usize, tokens: usize| tokens > limit && bytes >= probable;
-        let encode = |word: &str| for_text(index, || self.inner.encode_fast(word, false));
+        let encode = |word: &str, ids: &mut Vec<u32>| {
+            if !self.word_pieces.as_ref().is_some_and(|pieces| pieces.append(word, ids)) {
+                ids.extend_from_slice(for_text(index, || self.inner.encode_fast(word, false))?.get_ids());
+            }
+            Ok(())
+        };
         Ok(words.append(text, ids, enough, encode)?.map(|bytes| text.len() - bytes))
     }
 
@@ -374,6 +384,14 @@ impl Tokenizer {
     pub fn check_length(&self, max_length: usize) -> Result<(), TextError> {
         let special = self.special_count();
         if max_length <= special { Err(TextError::TooShort { max_length, special }) } else { Ok(()) }
+    }
+
+    /// Forgets which tokens words have. They are looked up otherwise, for as long as the tokenizer
+    /// lives.
+    pub fn forget_words(&self) {
+        if let Some(words) = &self.words {
+            words.forget();
+        }
     }
 
     /// Number of special tokens that are added to every text.
@@ -699,7 +717,7 @@ mod tests {
         tokenizers
     }
 
-    const PIECES: [&str; 24] = [
+    const PIECES: [&str; 28] = [
         "habari",
         " yako",
         "  ",
@@ -724,6 +742,10 @@ mod tests {
         "\u{0} ",
         "\u{fdfa} ",
         "ﬁ n ",
+        "Unbelievably,don't",
+        " x_1.5-Z~",
+        "#",
+        "\r\u{b}\u{7f}",
     ];
 
     fn with_and_without_words() -> &'static [[Tokenizer; 2]] {
@@ -764,6 +786,24 @@ mod tests {
                     proptest::prop_assert_eq!(encode_pair(with), encode_pair(without), "a pair of {:?}", text);
                 }
             }
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+        #[test]
+        fn words_of_ascii_have_the_tokens_of_the_tokenizers_crate(text in "[ -~\t\n]{0,12}|[a-zA-Z]{1,120}") {
+            let mut compared = 0;
+            for [tokenizer, _] in with_and_without_words() {
+                let Some(pieces) = &tokenizer.word_pieces else { continue };
+                let mut ids = Vec::new();
+                if pieces.append(&text, &mut ids) {
+                    let expected = tokenizer.inner.encode_fast(text.as_str(), false).unwrap();
+                    proptest::prop_assert_eq!(&ids, expected.get_ids());
+                }
+                compared += 1;
+            }
+            assert_eq!(compared, 2);
         }
     }
 

@@ -41,15 +41,15 @@ impl Words {
     }
 
     /// Appends the token ids of a text to `ids`, word by word, until `enough` returns true for the
-    /// numbers of bytes and of ids. `encode` tokenises words that did not come before. Returns the
-    /// number of bytes of the text that were tokenised, or nothing if the text has a word that is
+    /// numbers of bytes and of ids. `encode` appends those of words that did not come before. Returns
+    /// the number of bytes of the text that were tokenised, or nothing if the text has a word that is
     /// too long.
     pub(crate) fn append(
         &self,
         text: &str,
         ids: &mut Vec<u32>,
         enough: impl Fn(usize, usize) -> bool,
-        encode: impl Fn(&str) -> Result<tokenizers::Encoding, TextError>,
+        encode: impl Fn(&str, &mut Vec<u32>) -> Result<(), TextError>,
     ) -> Result<Option<usize>, TextError> {
         let (first, mut bytes, mut missed) = (ids.len(), 0, Vec::new());
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +62,7 @@ impl Words {
                 Some(range) => ids.extend_from_slice(&known.ids[range.start as usize..range.end as usize]),
                 None => {
                     let start = ids.len();
-                    ids.extend_from_slice(encode(word)?.get_ids());
+                    encode(word, ids)?;
                     missed.push((word, start..ids.len()));
                 }
             }
@@ -73,6 +73,11 @@ impl Words {
             self.keep(&missed, ids);
         }
         Ok(Some(bytes))
+    }
+
+    /// Forgets all words.
+    pub(crate) fn forget(&self) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::default();
     }
 
     fn keep(&self, missed: &[(&str, Range<usize>)], ids: &[u32]) {

@@ -119,6 +119,10 @@ enum Part {
         /// A retrieval set in the layout of BEIR, to evaluate
         #[arg(long, value_name = "DIR")]
         set: Option<PathBuf>,
+        /// Before each round forget which tokens words have, in `encode`: each word is tokenised
+        /// once again
+        #[arg(long)]
+        forget_words: bool,
         /// Dimensions to train or to evaluate [default: the model's own]
         #[arg(long, value_delimiter = ',', value_name = "N,N,…")]
         dims: Vec<usize>,
@@ -222,7 +226,7 @@ impl Bench {
             Some(Part::SearchRounds { method, vectors }) => {
                 Ok(maana_bench::search_rounds(context, &vectors, method.method(), &mut next_search)?)
             }
-            Some(Part::ServeRounds { job, model, texts, set, mut dims, precision }) => {
+            Some(Part::ServeRounds { job, model, texts, set, forget_words, mut dims, precision }) => {
                 let precision = precision.precision;
                 let encoder = || crate::terminal::open_model(WeightStorage::Packed, &model, context, precision);
                 let or_whole = |dims: &mut Vec<usize>, whole| {
@@ -231,7 +235,7 @@ impl Bench {
                     }
                 };
                 match (job, texts, set) {
-                    (Job::Encode, Some(texts), _) => encode_rounds(&encoder()?.model, texts),
+                    (Job::Encode, Some(texts), _) => encode_rounds(&encoder()?.model, texts, forget_words),
                     (Job::Rerank, Some(texts), _) => {
                         let model = crate::terminal::open_cross_encoder(&model, context, precision)?.model;
                         rerank_rounds(&model, texts)
@@ -274,12 +278,12 @@ fn next_search(round: Option<SearchRound>) -> Option<usize> {
     next_word(round)?.parse().ok()
 }
 
-fn encode_rounds(encoder: &TextEncoder, texts: PathBuf) -> Result<()> {
+fn encode_rounds(encoder: &TextEncoder, texts: PathBuf, forgets: bool) -> Result<()> {
     let options = ReadOptions { columns: Some(vec!["positive".into()]), ..ReadOptions::default() };
     let rows = Dataset::open(&[texts], options)?;
     let texts = (0..rows.len()).map(|row| Ok(rows.get(row)?.texts.remove(0))).collect::<Result<Vec<_>>>()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Ok(maana_bench::encode_rounds(encoder, &texts, &mut next_round)?)
+    Ok(maana_bench::encode_rounds(encoder, &texts, forgets, &mut next_round)?)
 }
 
 fn rerank_rounds(encoder: &CrossEncoder, texts: PathBuf) -> Result<()> {
