@@ -147,14 +147,27 @@ class MultipleNegativesSymmetricRankingLoss(Loss):
 
 
 class _CachedRanking(Loss):
-    """Arguments of a ranking loss in mini-batches."""
+    """Arguments of a ranking loss in mini-batches.
+
+    ``mini_batch_num_tokens`` bounds the tokens of a mini-batch instead of its rows. Neither changes
+    the result.
+    """
 
     def __init__(
-        self, model: Any = None, scale: float = 20.0, similarity_fct: Any = None, mini_batch_size: int = 32, **kwargs: Any
+        self,
+        model: Any = None,
+        scale: float = 20.0,
+        similarity_fct: Any = None,
+        mini_batch_size: int = 32,
+        mini_batch_num_tokens: int | None = None,
+        **kwargs: Any,
     ) -> None:
         kwargs.pop("show_progress_bar", None)
         super().__init__(model, scale, similarity_fct, **kwargs)
-        self.training["mini_batch_size"] = mini_batch_size
+        if mini_batch_num_tokens is None:
+            self.training["mini_batch_size"] = mini_batch_size
+        else:
+            self.training["mini_batch_tokens"] = mini_batch_num_tokens
 
 
 class CachedMultipleNegativesRankingLoss(_CachedRanking, MultipleNegativesRankingLoss):

@@ -9,7 +9,7 @@ import pytest
 
 import maana
 from conftest import ROOT, TINY
-from maana import CrossEncoder, SentenceTransformer, quantization, util
+from maana import CrossEncoder, SentenceTransformer, losses, quantization, util
 from maana.cross_encoder.evaluation import CrossEncoderNanoBEIREvaluator
 from maana.quantization import quantize_embeddings
 
@@ -80,3 +80,5 @@ def test_calls_of_the_pages_on_speed(model):
     half.compile(dynamic=True)
     assert half.encode(SENTENCES).shape == (4, 64)
     assert CrossEncoder(CROSS, model_kwargs={"torch_dtype": "bfloat16"}).predict([("a", "b")]).shape == (1,)
+    loss = losses.CachedMultipleNegativesRankingLoss(model, mini_batch_num_tokens=32768)
+    assert loss.training == {"mini_batch_tokens": 32768}
