@@ -6,7 +6,7 @@ use crate::command::{maana_or_release, output};
 use crate::quality::{SWAHILI_SETS, mean_and_deviation};
 use crate::results_file::replace_part;
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -166,6 +166,7 @@ fn table(model: &str, seeds: &[u64], rows: &[Row]) -> String {
 mod tests {
     use super::*;
     use crate::results_file::markers;
+    use serde_json::json;
 
     #[test]
     fn the_page_has_a_place_for_the_table() {
