@@ -60,9 +60,9 @@ impl WordPieces {
         Some(Self { first, rest, longest, unknown, most_characters, lowercase, allowed })
     }
 
-    /// Appends the token ids of a word with its punctuation and the spaces before it. Returns false,
-    /// and appends nothing, if it has other characters than the ASCII of a text, or one with which
-    /// an added token begins.
+    /// Appends the token ids of a word with its punctuation and the spaces before it. Returns
+    /// false, and appends nothing, if it has other characters than the ASCII of a text, or one with
+    /// which an added token begins.
     pub(crate) fn append(&self, text: &str, ids: &mut Vec<u32>) -> bool {
         if !text.bytes().all(|byte| self.allowed.get(usize::from(byte)) == Some(&true)) {
             return false;

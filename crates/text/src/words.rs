@@ -41,9 +41,9 @@ impl Words {
     }
 
     /// Appends the token ids of a text to `ids`, word by word, until `enough` returns true for the
-    /// numbers of bytes and of ids. `encode` appends those of words that did not come before. Returns
-    /// the number of bytes of the text that were tokenised, or nothing if the text has a word that is
-    /// too long.
+    /// numbers of bytes and of ids. `encode` appends those of words that did not come before.
+    /// Returns the number of bytes of the text that were tokenised, or nothing if the text has a
+    /// word that is too long.
     pub(crate) fn append(
         &self,
         text: &str,

@@ -179,8 +179,8 @@ fn cross_encoder(python: &Path, base: &Model) -> Result<Model> {
     Ok(Model { name: "MiniLM-L6 with a head", key: "cross-encoder", folder, exported, dims, set })
 }
 
-/// Installs Sentence Transformers with Optimum, which has no release for the newest Transformers, and
-/// exports the cross-encoder.
+/// Installs Sentence Transformers with Optimum, which has no release for the newest Transformers,
+/// and exports the cross-encoder.
 fn backends(cross_encoder: &Model) -> Result<Backends> {
     let python = crate::python::environment(
         Path::new("target/peers-optimum-python"),
