@@ -3,6 +3,7 @@
 //! open.
 
 mod adapter;
+mod folder_parts;
 mod head;
 mod kind;
 mod module_config;
@@ -22,7 +23,8 @@ mod write_static;
 mod written;
 
 pub use adapter::adapter_bases;
+pub use folder_parts::Opened;
 pub use head::HeadSettings;
-pub use open::{Opened, new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
+pub use open::{new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
 pub use tower_weights::WeightStorage;
 pub use written::write_tensors;

@@ -137,8 +137,8 @@ pub(super) fn read_module(
     })
 }
 
-/// Returns the content of the `config.json` of a module that writes the columns `output`; none for a
-/// module that has no such file.
+/// Returns the content of the `config.json` of a module that writes the columns `output`; none for
+/// a module that has no such file.
 pub(super) fn module_json(module: &SentenceModule, output: &str) -> Option<Value> {
     match module {
         SentenceModule::Dense(dense) => {
