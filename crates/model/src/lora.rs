@@ -6,6 +6,7 @@
 //! else has a gradient, so that backward skips more than a third of its products.
 
 mod dropout;
+mod target;
 
 use crate::ModelError;
 use crate::config::Architecture;
@@ -15,6 +16,7 @@ pub(crate) use dropout::AdapterDropout;
 use maana_files::SplitMix64;
 use maana_kernels::{Context, Precision, Rows};
 use std::ops::Range;
+use target::Target;
 
 /// Rows of a task of a merge.
 const ROWS: usize = 32;
@@ -82,22 +84,6 @@ pub(crate) struct AdaptedTower {
     pub(crate) targets: Vec<String>,
     /// Its tensors, with the names in its own file.
     pub(crate) tensors: Vec<Tensor>,
-}
-
-/// A linear layer with an adapter.
-struct Target {
-    /// The range of its weight in the model's arena.
-    weight: Range<usize>,
-    /// The range of its weight in [`Lora::weights`].
-    own: Range<usize>,
-    /// The range of its gradient in [`Lora::gradients`].
-    gradient: Range<usize>,
-    /// `(rank, inputs)`
-    a: Range<usize>,
-    /// `(outputs, rank)`
-    b: Range<usize>,
-    outputs: usize,
-    inputs: usize,
 }
 
 impl Architecture {

@@ -9,8 +9,8 @@
 mod identity;
 mod state_file;
 
+use crate::linear_layer::LinearLayer;
 use crate::log::Log;
-use crate::loss::LinearLayer;
 use crate::loss_layers::LossLayers;
 use crate::plan::Position;
 use crate::schedule::Plateau;

@@ -5,7 +5,7 @@
 //! is not updated, as when no batch of its data set was in the update.
 
 use crate::groups::ResolvedGroups;
-use crate::loss::LinearLayer;
+use crate::linear_layer::LinearLayer;
 use crate::{Arguments, TrainError, TrainingSet};
 use maana_kernels::Context;
 use maana_model::StatePart;

@@ -86,6 +86,23 @@ fn losses_over_layers_have_the_values_and_gradients_of_the_reference() {
     }
 }
 
+#[test]
+fn a_model_cut_behind_a_layer_has_the_embeddings_of_that_layer() {
+    let (context, folder) = (Context::new(1), tempfile::tempdir().unwrap());
+    write_small(folder.path(), "bert", "");
+    let model = models::open(folder.path());
+    let path = folder.path().join("config.json");
+    let mut config = read_json(&path);
+    config["num_hidden_layers"] = 1.into();
+    std::fs::write(&path, config.to_string()).unwrap();
+    let cut = models::open(folder.path());
+    let batch = model.spec().tokenize(&["the house of the king", "water"]).unwrap();
+    let layers = model.forward_layers(&context, &batch, DropoutSeed::Off, &[1], &mut Activations::default());
+    let embeddings = cut.forward(&context, &batch, DropoutSeed::Off, &mut Activations::default());
+    assert_eq!(layers[1].data(), embeddings.data());
+    assert!(layers[0].data() != embeddings.data());
+}
+
 /// Watches a run that may be stopped after a number of micro-batches.
 #[derive(Default)]
 struct Watch {

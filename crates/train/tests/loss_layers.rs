@@ -142,7 +142,7 @@ fn a_layer_trains_and_is_not_clipped_and_the_dev_loss_leaves_its_gradient() {
     };
     maana_train::dev_loss(&Context::new(1), &*loss, &source, 8, embed).unwrap();
     assert!(loss.trained_layer().unwrap().gradients().iter().all(|gradient| *gradient == 0.0));
-    // One update by AdamW moves a parameter by the learning rate, whatever the size of its gradient.
+    // One update by AdamW moves a parameter by the learning rate, for any size of its gradient.
     let arguments =
         Arguments { max_steps: Some(1), max_grad_norm: 1e-3, warmup_ratio: 0.0, weight_decay: 0.0, ..arguments(None) };
     let sets = [TrainingSet::new(&source, &*loss)];

@@ -28,8 +28,8 @@ pub(crate) trait Encoder: Send + Sync {
     fn output(&self) -> [Slot; 2];
 
     /// Computes the pooled embeddings, `(sequences, modes · hidden)`, and those of the inputs of
-    /// `layers`, which ascend. Encoders whose tokens do not depend on one another need no memory for
-    /// them.
+    /// `layers`, which ascend. Encoders whose tokens do not depend on one another need no memory
+    /// for them.
     fn forward_pooled(
         &self,
         pass: &mut Pass<'_>,

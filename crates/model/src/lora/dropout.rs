@@ -6,14 +6,14 @@
 //! instead of x, from which those of A and B follow as without dropout. Each target has a mask of
 //! its own, as in PEFT.
 
-use super::Target;
+use super::target::Target;
 use crate::trainable::DropoutSeed;
 use crate::weights::Gradients;
 use maana_kernels::{Context, Dropout, Precision, Rows};
 use std::ops::Range;
 
-/// Numbers of dropout sites from here on are those of adapters, beyond those of all layers and below
-/// those of the modules behind pooling.
+/// Numbers of dropout sites from here on are those of adapters, beyond those of all layers and
+/// below those of the modules behind pooling.
 const FIRST_SITE: u32 = 1 << 22;
 
 /// The dropout of adapters in one pass.

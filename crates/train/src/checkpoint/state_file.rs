@@ -1,10 +1,10 @@
 //! The file of a training state, of the model or of a layer that a loss owns: parameters, moments,
 //! the average of the parameters and pending gradients, streamed tensor by tensor so that a large
-//! model needs no second copy in memory. The owner and its optimizer determine the layout, so that a
-//! file of another model is recognised.
+//! model needs no second copy in memory. The owner and its optimizer determine the layout, so that
+//! a file of another model is recognised.
 
 use crate::TrainError;
-use crate::loss::LinearLayer;
+use crate::linear_layer::LinearLayer;
 use maana_model::{StatePart, Tensor, Trainable};
 use serde_json::{Map, Value, json};
 use std::io::{BufWriter, Read, Write};

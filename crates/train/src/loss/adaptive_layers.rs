@@ -3,16 +3,16 @@
 //! <https://arxiv.org/abs/2402.14776>
 //!
 //! ```text
-//! w_last · loss(last)
-//!   + Σ_layer (w_layer · w_prior / n · loss(layer) + T · w_kl · KL(softmax(last / T), softmax(layer / T)))
+//! w_last · loss(last) + Σ_layer (w_layer · w_prior / n · loss(layer)
+//!     + T · w_kl · KL(softmax(last / T), softmax(layer / T)))
 //! ```
 //!
 //! The divergence is the mean over the texts of all columns; it has no gradient for the last layer.
 
-use super::linear_layer::LinearLayer;
 use super::needs::Needs;
 use super::number_or_all::NumberOrAll;
 use super::objective::{Embedded, Loss, LossSummary};
+use crate::linear_layer::LinearLayer;
 use libm::{exp, log};
 use maana_files::mix;
 use maana_kernels::{Context, Matrix, Rows};

@@ -5,9 +5,9 @@
 //! The reference truncates the next larger normalised prefix, which gives the same vector as
 //! truncating the whole embedding.
 
-use super::linear_layer::LinearLayer;
 use super::needs::Needs;
 use super::objective::{Embedded, Loss, LossSummary};
+use crate::linear_layer::LinearLayer;
 use maana_files::mix;
 use maana_kernels::{Context, Matrix};
 use serde_json::json;

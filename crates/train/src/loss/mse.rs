@@ -1,9 +1,9 @@
 //! Distillation of embeddings: the mean over columns of `mean_ij (x_ij − t_ij)²`, where `t` are the
 //! embeddings of a teacher. <https://arxiv.org/abs/2004.09813>
 
-use super::linear_layer::LinearLayer;
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of};
+use crate::linear_layer::LinearLayer;
 use maana_kernels::{Context, Matrix, Rows};
 use serde_json::json;
 

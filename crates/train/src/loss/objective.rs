@@ -1,9 +1,9 @@
 //! The interface of losses: embeddings and labels in, a loss and the gradients of the embeddings
 //! out.
 
-use super::linear_layer::LinearLayer;
 use super::needs::Needs;
 use super::row_pairs::Pairs;
+use crate::linear_layer::LinearLayer;
 use maana_kernels::{Context, Matrix, Rows};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,8 +14,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy)]
 pub struct Embedded<'a> {
     /// Embeddings of each column of the data, each `(B, D)`; in training followed by those of each
-    /// of [`Loss::layers`]. For losses of cross-encoders one column: the logits of all pairs, row by
-    /// row, `(P, K)`.
+    /// of [`Loss::layers`]. For losses of cross-encoders one column: the logits of all pairs, row
+    /// by row, `(P, K)`.
     pub columns: &'a [Rows<'a>],
     /// Numbers of each row's label, `(B, L)`, if the data have labels. Rows of lists have a number
     /// for each pair, `(P, 1)`.
@@ -57,8 +57,8 @@ pub trait Loss: Send + Sync {
         None
     }
 
-    /// Returns the lower layers whose embeddings the loss sees in micro-batch `pass`, ascending, by
-    /// the numbers of [`maana_model::Trainable::lower_layers`].
+    /// Returns the lower layers whose embeddings the loss sees in micro-batch `pass`, ascending.
+    /// The embeddings of tokens are number 0, the output of the first layer is number 1.
     fn layers(&self, _pass: u64) -> Vec<usize> {
         Vec::new()
     }

@@ -2,9 +2,9 @@
 //! `[u; v; |u − v|; u · v]`, where `u` and `v` are the embeddings of a pair.
 //! <https://arxiv.org/abs/1908.10084>
 
-use super::linear_layer::LinearLayer;
 use super::needs::{Labels, Needs};
 use super::objective::{Embedded, Loss, LossSummary, rows_of};
+use crate::linear_layer::LinearLayer;
 use libm::{exp, log};
 use maana_kernels::{Context, Matrix, Rows};
 use serde_json::json;

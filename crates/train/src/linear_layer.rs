@@ -61,7 +61,7 @@ impl LinearLayer {
     }
 
     /// Computes `y`.
-    pub(super) fn forward(&self, context: &Context, x: Rows<'_>) -> Matrix {
+    pub(crate) fn forward(&self, context: &Context, x: Rows<'_>) -> Matrix {
         let arena = self.arena();
         let mut y = Matrix::zeros(x.rows(), self.outputs);
         maana_kernels::matmul_transposed(context, x, self.weight_in(arena.parameters()), y.data_mut(), false);
@@ -70,7 +70,7 @@ impl LinearLayer {
     }
 
     /// Returns the gradient of `x`, and adds those of the parameters if `trains`.
-    pub(super) fn backward(&self, context: &Context, x: Rows<'_>, d_y: &Matrix, trains: bool) -> Matrix {
+    pub(crate) fn backward(&self, context: &Context, x: Rows<'_>, d_y: &Matrix, trains: bool) -> Matrix {
         let mut arena = self.arena();
         let (parameters, mut gradients) = arena.for_backward();
         if trains {
