@@ -8,6 +8,7 @@ mod table;
 
 use crate::command::maana_or_release;
 use crate::quality::{SWAHILI_SETS, score};
+use crate::results_file::replace_part;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -64,7 +65,7 @@ pub(crate) fn measure(arguments: &[String]) -> Result<()> {
     steps.write("results.json", &results)?;
     let table = table::of(&results)?;
     println!("\n{table}");
-    table::write_page(Path::new(PAGE), &table)
+    replace_part(Path::new(PAGE), "distillation", &table)
 }
 
 impl Options {

@@ -1,10 +1,8 @@
-//! Table of the results, and its place in the page.
+//! Table of the results.
 
 use crate::quality::SWAHILI_SETS;
-use crate::results_file::markers;
 use anyhow::{Context, Result};
 use serde_json::Value;
-use std::path::Path;
 
 /// Formats the results in Markdown.
 pub(super) fn of(results: &Value) -> Result<String> {
@@ -30,32 +28,18 @@ pub(super) fn of(results: &Value) -> Result<String> {
     Ok(text)
 }
 
-/// Replaces the table of the page.
-pub(super) fn write_page(page: &Path, table: &str) -> Result<()> {
-    let text = std::fs::read_to_string(page).with_context(|| page.display().to_string())?;
-    let text = with_table(&text, table).with_context(|| page.display().to_string())?;
-    maana_files::write(page, text).with_context(|| page.display().to_string())
-}
-
-fn with_table(page: &str, table: &str) -> Result<String> {
-    let (begin, end) = markers("distillation");
-    let (before, rest) = page.split_once(&begin).context("the page has no place for the table")?;
-    let (_, after) = rest.split_once(&end).context("the place for the table has no end")?;
-    Ok(format!("{before}{begin}\n\n{}\n\n{end}{after}", table.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{BI_ENCODER, CROSS_ENCODER, RECIPES, STUDENTS};
     use super::*;
+    use crate::results_file::markers;
     use serde_json::json;
 
     #[test]
     fn the_page_has_a_place_for_the_table_and_names_the_recipes() {
         let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/distillation.md")).unwrap();
-        let filled = with_table(&page, "| a |\n").unwrap();
-        assert!(filled.contains("| a |"));
-        assert_eq!(with_table(&filled, "| a |").unwrap(), filled);
+        let (begin, end) = markers("distillation");
+        assert!(page.contains(&begin) && page.contains(&end));
         for [recipe, _] in [BI_ENCODER, CROSS_ENCODER].iter().chain(&STUDENTS) {
             let path = format!("{}/../{RECIPES}/{recipe}.toml", env!("CARGO_MANIFEST_DIR"));
             assert!(std::fs::exists(&path).unwrap(), "{path}");
