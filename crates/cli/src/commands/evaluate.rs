@@ -62,8 +62,8 @@ pub(crate) struct Evaluate {
     /// Columns of the data sets in the order of their roles [default: all, in file order]
     #[arg(long, value_name = "A,B,…", value_delimiter = ',')]
     columns: Option<Vec<String>>,
-    /// Ranking whose first documents a cross-encoder reorders in sets of the kind retrieval: bm25, or
-    /// the name or folder of a bi-encoder [default: bm25]
+    /// Ranking whose first documents a cross-encoder reorders in sets of the kind retrieval: bm25,
+    /// or the name or folder of a bi-encoder [default: bm25]
     #[arg(long, value_name = "bm25|MODEL")]
     candidates_from: Option<String>,
     /// Number of these documents for each query [default: 100]

@@ -107,7 +107,7 @@ fn a_suite_measures_a_cross_encoder_on_its_sets_and_names_the_others() {
         tables.push(written["measured"][0].clone());
     }
     assert_eq!(tables[0], tables[2], "f32 in both");
-    // A set of the kind retrieval alone has all measures of both orders.
+    // A single set of the kind retrieval has all measures of both orders.
     let ir = bench.path("suite/ir").display().to_string();
     let shown = succeed(&mut command(&["evaluate", &cross(), &ir]));
     for measure in ["recall@10", "base_recall@10", "map@100", "base_map@100"] {

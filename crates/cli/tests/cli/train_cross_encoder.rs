@@ -227,8 +227,8 @@ fn tensors(folder: &std::path::Path) -> std::collections::BTreeMap<String, Vec<f
     tensors.collect()
 }
 
-/// Blends by a recipe and by the command: the encoder is between base and trained model, the head is
-/// that of the trained model.
+/// Blends by a recipe and by the command: the encoder is between base and trained model, the head
+/// is that of the trained model.
 #[test]
 fn blends_with_a_base_without_a_head_keep_the_trained_head() {
     let bench = Bench::new();

@@ -90,8 +90,8 @@ impl Method {
         }
     }
 
-    /// Sets the head of a blend, whose other parameters are in `blended`, to the weighted mean of the
-    /// heads of those models that have one.
+    /// Sets the head of a blend, whose other parameters are in `blended`, to the weighted mean of
+    /// the heads of those models that have one.
     ///
     /// # Errors
     /// If their weights are all 0.
