@@ -15,6 +15,7 @@ use crate::weights::{GradientPlace, Gradients, Layout, ParameterArena, Tensor, n
 pub(crate) use dropout::AdapterDropout;
 use maana_files::SplitMix64;
 use maana_kernels::{Context, Precision, Rows};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use target::Target;
 
@@ -114,7 +115,7 @@ impl Lora {
     /// # Errors
     /// Returns an error if the settings do not fit the model.
     pub(crate) fn new(
-        settings: LoraSettings,
+        mut settings: LoraSettings,
         encoders: &[ToAdapt<'_>],
         parameters: &[f32],
         seed: u64,
@@ -136,6 +137,8 @@ impl Lora {
         for encoder in encoders {
             towers.push(adapters.add(encoder, &settings, parameters, seed)?);
         }
+        let names: BTreeSet<&String> = towers.iter().flat_map(|tower| &tower.targets).collect();
+        settings.targets = names.into_iter().cloned().collect();
         let Adapters { tensors, values, targets, weights, gradients, places } = adapters;
         let arena = ParameterArena::new(tensors, values);
         Ok(Self { settings, arena, towers, targets, weights, gradients: vec![0.0; gradients], places })

@@ -132,8 +132,12 @@ fn files_that_the_hub_has_are_not_sent_again() {
     assert_eq!(test.push(&settings).unwrap().files, 1);
     let last = test.hub.with(|repository| repository.commits.last().cloned().unwrap());
     assert_eq!((last.summary.as_str(), last.files), ("second", vec!["config.json".to_owned()]));
+}
 
-    // A card that is kept counts as unchanged.
+#[test]
+fn a_card_that_is_kept_counts_as_unchanged() {
+    let mut test = Test::new(empty(), &files());
+    test.push(&PushSettings::default()).unwrap();
     test.write("README.md", b"# Another card\n");
     let settings = PushSettings { keep_card: true, ..PushSettings::default() };
     assert_eq!(test.push(&settings).unwrap().files, 0);
