@@ -9,6 +9,7 @@ Numbers are compared with those of `maana encode`, to the bit: JSON's numbers an
 import asyncio
 import concurrent.futures
 import json
+import pathlib
 import os
 import shutil
 import subprocess
