@@ -146,6 +146,10 @@ impl Source for Dataset {
         self.shared.selection.label.is_some()
     }
 
+    fn label_column(&self) -> Option<&str> {
+        self.shared.selection.label.as_deref()
+    }
+
     fn label_length(&self) -> usize {
         self.shared.index.label_length.unwrap_or(0)
     }

@@ -30,6 +30,11 @@ pub trait Source: Send + Sync {
     /// Returns true if rows have labels.
     fn has_labels(&self) -> bool;
 
+    /// Name of the column of labels, if the data has one.
+    fn label_column(&self) -> Option<&str> {
+        None
+    }
+
     /// Numbers of a row's label, 0 without labels; where rows hold lists, 1 for each of its texts.
     fn label_length(&self) -> usize {
         usize::from(self.has_labels())
@@ -86,10 +91,28 @@ pub struct DataSummary {
     pub rows: usize,
     /// Statistics of each column.
     pub columns: Vec<ColumnSummary>,
+    /// Statistics of the labels, if the data has a column of them.
+    #[serde(default)]
+    pub label: Option<LabelSummary>,
     /// Number of rows from the start that the statistics cover.
     pub sampled: usize,
-    /// Rows from the start, with texts in the order of the columns.
+    /// Rows from the start, with texts in the order of the columns, and the label last.
     pub samples: Vec<Vec<String>>,
+}
+
+/// Values of a column of labels.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LabelSummary {
+    /// Name of the column.
+    pub name: String,
+    /// Least value.
+    pub min: f32,
+    /// Mean of the values.
+    pub mean: f64,
+    /// Greatest value.
+    pub max: f32,
+    /// True if a label is a list of values.
+    pub is_list: bool,
 }
 
 /// Token lengths of one column.

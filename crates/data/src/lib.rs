@@ -16,7 +16,7 @@ mod write;
 
 pub use dataset::Dataset;
 pub use error::{DataError, Place};
-pub use example::{ColumnSummary, DataSummary, Example, Source};
+pub use example::{ColumnSummary, DataSummary, Example, LabelSummary, Source};
 pub use negatives::DrawnColumn;
 pub use options::ReadOptions;
 pub use read::{Blanks, Column, Record, RecordStream, Table, TextStream, Value};

@@ -87,6 +87,10 @@ impl Source for Subset {
         self.source.has_labels()
     }
 
+    fn label_column(&self) -> Option<&str> {
+        self.source.label_column()
+    }
+
     fn label_length(&self) -> usize {
         self.source.label_length()
     }

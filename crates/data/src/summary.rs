@@ -1,6 +1,6 @@
 //! Description of a data set for a model card, from its first rows. The caller counts tokens.
 
-use crate::{ColumnSummary, DataError, DataSummary, Source};
+use crate::{ColumnSummary, DataError, DataSummary, Example, LabelSummary, Source};
 
 /// Returns token statistics of the first `sampled` rows of `source` (fewer if it has fewer), and
 /// its first `samples` rows, with a list as JSON. The statistics of a column of lists are those of
@@ -15,14 +15,15 @@ pub fn summarise(
     samples: usize,
     count_tokens: &dyn Fn(&[&str]) -> Vec<usize>,
 ) -> Result<DataSummary, DataError> {
-    let read = |rows: usize| -> Result<Vec<Vec<String>>, DataError> {
-        (0..rows.min(source.len())).map(|row| Ok(source.get(row)?.texts)).collect()
+    let read = |rows: usize| -> Result<Vec<Example>, DataError> {
+        (0..rows.min(source.len())).map(|row| source.get(row)).collect()
     };
     let rows = read(sampled)?;
     let column = |(place, name): (usize, &String)| {
         let is_list = source.has_lists() && place > 0;
         let of_row = |texts: &'_ [String]| place..if is_list { texts.len() } else { place + 1 };
-        let texts: Vec<&str> = rows.iter().flat_map(|texts| &texts[of_row(texts)]).map(String::as_str).collect();
+        let texts = rows.iter().flat_map(|row| &row.texts[of_row(&row.texts)]);
+        let texts: Vec<&str> = texts.map(String::as_str).collect();
         let counts = count_tokens(&texts);
         assert_eq!(counts.len(), texts.len(), "{} counts of tokens for {} texts", counts.len(), texts.len());
         let max_tokens = counts.iter().copied().max().unwrap_or(0);
@@ -36,14 +37,32 @@ pub fn summarise(
             histogram,
         }
     };
-    let written = |texts: Vec<String>| match source.has_lists() {
-        true => vec![texts[0].clone(), serde_json::json!(texts[1..]).to_string()],
-        false => texts,
+    let written = |Example { texts, label }: Example| {
+        let mut cells = match source.has_lists() {
+            true => vec![texts[0].clone(), serde_json::json!(texts[1..]).to_string()],
+            false => texts,
+        };
+        cells.extend(label.filter(|_| source.label_column().is_some()).map(|label| match label[..] {
+            [number] if !source.has_lists() => number.to_string(),
+            _ => serde_json::json!(label).to_string(),
+        }));
+        cells
     };
+    let label = source.label_column().map(|name| {
+        let values = || rows.iter().filter_map(|row| row.label.as_ref()).flatten().copied();
+        LabelSummary {
+            name: name.to_owned(),
+            min: values().min_by(f32::total_cmp).unwrap_or(0.0),
+            mean: values().map(f64::from).sum::<f64>() / values().count().max(1) as f64,
+            max: values().max_by(f32::total_cmp).unwrap_or(0.0),
+            is_list: source.has_lists() || source.label_length() > 1,
+        }
+    });
     Ok(DataSummary {
         name: None,
         rows: source.len(),
         columns: source.columns().iter().enumerate().map(column).collect(),
+        label,
         sampled: rows.len(),
         samples: read(samples)?.into_iter().map(written).collect(),
     })
@@ -77,5 +96,25 @@ mod tests {
         assert_eq!((all.sampled, all.samples.len(), all.columns[0].max_tokens), (3, 3, 4));
         let none = summarise(&source, 0, 0, &words).unwrap();
         assert_eq!((none.columns[0].mean_tokens, &none.columns[0].histogram), (0.0, &vec![0]));
+        assert_eq!(none.label, None);
+    }
+
+    #[test]
+    fn labels_have_statistics_and_are_the_last_cells_of_samples() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let words = |texts: &[&str]| texts.iter().map(|text| text.split(' ').count()).collect();
+        let read = |rows: &str| {
+            std::fs::write(&path, rows).unwrap();
+            let source = Dataset::open(std::slice::from_ref(&path), ReadOptions::default()).unwrap();
+            summarise(&source, 9, 9, &words).unwrap()
+        };
+        let label = |min, mean, max, is_list| Some(LabelSummary { name: "score".into(), min, mean, max, is_list });
+        let single = read("{\"a\":\"x\",\"b\":\"y\",\"score\":0.5}\n{\"a\":\"z\",\"b\":\"y\",\"score\":1}\n");
+        assert_eq!(single.label, label(0.5, 0.75, 1.0, false));
+        assert_eq!(single.samples, [["x", "y", "0.5"], ["z", "y", "1"]]);
+        let several = read("{\"a\":\"x\",\"b\":\"y\",\"score\":[-1,2.5]}\n");
+        assert_eq!(several.label, label(-1.0, 0.75, 2.5, true));
+        assert_eq!(several.samples, [["x", "y", "[-1.0,2.5]"]]);
     }
 }

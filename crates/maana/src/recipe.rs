@@ -319,7 +319,21 @@ fn in_file(error: &toml::de::Error, text: &str, name: &str) -> RecipeError {
         }
         None => name.to_owned(),
     };
-    RecipeError::Invalid { location, reason: with_suggestion(error.message()) }
+    let reason = missing_table(error.message()).unwrap_or_else(|| with_suggestion(error.message()));
+    RecipeError::Invalid { location, reason }
+}
+
+/// Returns the reason of an error about a table that each recipe has.
+fn missing_table(message: &str) -> Option<String> {
+    let (table, example) = match message {
+        "missing field `model`" => ("model", "base = \"sentence-transformers/all-MiniLM-L6-v2\""),
+        "missing field `data`" => ("data", "train = [\"pairs.jsonl\"]"),
+        "missing field `loss`" => {
+            ("loss", "name = \"multiple_negatives_ranking\", for the sets without a loss of their own")
+        }
+        _ => return None,
+    };
+    Some(format!("the table [{table}] is missing; add it, such as {example}"))
 }
 
 /// Adds "did you mean" to a message that lists the known names in backquotes.
@@ -404,6 +418,8 @@ mod tests {
         assert!(error.contains("did you mean `cosine`?"), "{error}");
         let error = fails(&SEED.replace("epochs = 4", "epochs = \"four\""), &[]);
         assert!(error.contains("line") && error.contains("four"), "{error}");
+        let error = fails("[model]\nbase = \"x\"\n[data]\ntrain = [\"y\"]\n", &[]);
+        assert!(error.contains("[loss] is missing; add it, such as name = \"multiple_negatives_ranking\""), "{error}");
         let error = fails(&SEED.replace("[loss]", "[los]"), &[]);
         assert!(error.contains("did you mean `loss`?"), "{error}");
         assert!(fails("[model", &[]).contains("line 1"));

@@ -281,6 +281,7 @@ fn the_card_of_a_cross_encoder_gives_a_recipe_of_the_same_run() {
         succeed(&mut bench.train(&run));
         let card = bench.path(&run).join("model/README.md");
         let made = succeed(&mut command(&["train", "--from-card", card.to_str().unwrap()]));
+        assert!(made.lines().any(|line| line.starts_with("columns = ") && line.contains("\"label")), "{made}");
         let shared = ["kind = \"cross_encoder\"", "learning_rate = 0.001", "kind = \"reranking\""];
         for part in shared.iter().chain(parts) {
             assert!(made.contains(part), "{part}: {made}");

@@ -9,7 +9,7 @@ use super::pair_usage::{self, CrossValues};
 use super::quantity;
 use super::table::{Align, table};
 use super::template::markdown;
-use maana_data::DataSummary;
+use maana_data::{ColumnSummary, DataSummary, LabelSummary};
 use maana_eval::{Kind, Scores};
 use maana_model::{ModuleSummary, Similarity};
 use maana_train::{LogRow, TrainingRecord};
@@ -317,22 +317,36 @@ struct DataSet {
 }
 
 fn data_set(set: &DataSummary, loss: &LossFacts) -> DataSet {
-    let columns: Vec<String> = set.columns.iter().map(|column| code(&column.name)).collect();
+    let label = set.label.as_ref();
+    let names: Vec<&str> = set
+        .columns
+        .iter()
+        .map(|column| &column.name)
+        .chain(label.map(|label| &label.name))
+        .map(String::as_str)
+        .collect();
+    let columns: Vec<String> = names.iter().map(|name| code(name)).collect();
     let columns = match columns.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => columns.concat(),
     };
-    let names: Vec<String> = set.columns.iter().map(|column| inline(&column.name)).collect();
+    let names: Vec<String> = names.into_iter().map(inline).collect();
     let header: Vec<String> = std::iter::once(String::new()).chain(names.iter().cloned()).collect();
-    let row = |title: &str, cell: &dyn Fn(&maana_data::ColumnSummary) -> String| {
-        std::iter::once(title.to_string()).chain(set.columns.iter().map(cell)).collect::<Vec<_>>()
+    let row = |title: &str, cell: &dyn Fn(&ColumnSummary) -> String, of_label: &dyn Fn(&LabelSummary) -> String| {
+        let cells = set.columns.iter().map(cell).chain(label.map(of_label));
+        std::iter::once(title.to_string()).chain(cells).collect::<Vec<_>>()
     };
-    let rows = [
-        row("type", &|_| "string".into()),
-        row("fewest tokens", &|column| quantity::count(column.min_tokens)),
-        row("mean tokens", &|column| format!("{:.2}", column.mean_tokens)),
-        row("most tokens", &|column| quantity::count(column.max_tokens)),
+    let blank = |_: &LabelSummary| String::new();
+    let mut rows = vec![
+        row("type", &|_| "string".into(), &|label| if label.is_list { "list" } else { "float" }.into()),
+        row("fewest tokens", &|column| quantity::count(column.min_tokens), &blank),
+        row("mean tokens", &|column| format!("{:.2}", column.mean_tokens), &blank),
+        row("most tokens", &|column| quantity::count(column.max_tokens), &blank),
     ];
+    if label.is_some() {
+        let values = |label: &LabelSummary| format!("{} to {}, mean {:.2}", label.min, label.max, label.mean);
+        rows.push(row("values", &|_| String::new(), &values));
+    }
     let statistics = table(&header, &vec![Align::Left; header.len()], &rows);
     let shown = |row: &Vec<String>| {
         let cells = names

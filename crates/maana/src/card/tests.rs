@@ -143,6 +143,7 @@ pub(crate) fn facts() -> CardFacts {
             name: None,
             rows: 282_883,
             columns: vec![column("positive", 5, 74), column("anchor", 6, 179)],
+            label: None,
             sampled: 1000,
             samples: vec![
                 vec![
