@@ -62,7 +62,7 @@ pub(super) fn choose(record: &BlendRecord, table: &BlendTable, measure: &KeepBes
 
 /// Returns the next share to measure if none of `alphas` keeps all guards: halves the interval
 /// between the largest smaller share that keeps them, at first the base, and the next one. Shares
-/// have four decimals.
+/// have five decimals.
 pub(super) fn smaller_share(facts: &BlendFacts, alphas: &[f64]) -> Option<f64> {
     let least = alphas.iter().copied().find(|alpha| *alpha > 0.0)?;
     let kept = |point: &&BlendPoint| point.alpha > 0.0 && point.fallen.is_empty();
@@ -73,7 +73,7 @@ pub(super) fn smaller_share(facts: &BlendFacts, alphas: &[f64]) -> Option<f64> {
     let low = facts.points.iter().filter(kept).map(|point| point.alpha).fold(0.0, f64::max);
     let above = facts.points.iter().map(|point| point.alpha).filter(|alpha| *alpha > low);
     let half = (low + above.fold(least, f64::min)) / 2.0;
-    Some((half * 1e4).round() / 1e4)
+    Some((half * 1e5).round() / 1e5)
 }
 
 /// Sets choice and verdict. `with_base` allows the base itself.
@@ -178,8 +178,8 @@ mod tests {
     #[test]
     fn shares_below_the_least_are_searched_only_if_no_guard_holds() {
         assert_eq!(searched(&[0.5, 1.0], 0.7), [0.0; 0], "a share of the recipe holds");
-        assert_eq!(searched(&[0.5, 1.0], 0.3), [0.25, 0.375, 0.3125, 0.2813]);
-        assert_eq!(searched(&[0.0, 0.5], 0.0), [0.25, 0.125, 0.0625, 0.0313], "nothing but the base holds");
+        assert_eq!(searched(&[0.5, 1.0], 0.3), [0.25, 0.375, 0.3125, 0.28125]);
+        assert_eq!(searched(&[0.0, 0.5], 0.0), [0.25, 0.125, 0.0625, 0.03125], "nothing but the base holds");
         assert_eq!(searched(&[0.0], -1.0), [0.0; 0], "there is no share to divide");
     }
 }
