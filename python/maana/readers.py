@@ -57,6 +57,12 @@ def columns_of_examples(examples: Iterable[Any], name: str) -> dict[str, list[An
     return columns
 
 
+def texts_and_labels(examples: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Return the texts and the labels of examples."""
+    rows = list(examples)
+    return [row.texts for row in rows], [row.label for row in rows]
+
+
 _ROWS = "pass the file to the trainer, or read its rows by datasets, pandas or csv"
 LabelSentenceReader = refused_class("LabelSentenceReader", _ROWS)
 NLIDataReader = refused_class("NLIDataReader", _ROWS)

@@ -3,16 +3,18 @@
 
 #[path = "../../model/tests/support/mod.rs"]
 mod models;
+mod watch;
 
 use maana_data::{Dataset, ReadOptions};
 use maana_kernels::{Context, Matrix, Rows};
 use maana_model::{Activations, DropoutSeed, Trainable, TrainingModel};
 use maana_text::TokenBatch;
 use maana_train::loss::Embedded;
-use maana_train::{Arguments, Event, Failure, Loss, LossArguments, Observer, Outcome, Run, TrainingSet};
+use maana_train::{Arguments, Loss, LossArguments, Outcome, Run, TrainingSet};
 use models::{floats, golden, noise, read_json, write_small};
 use serde_json::Value;
 use std::path::Path;
+use watch::Watch;
 
 fn open(family: &str, pooling: &str) -> TrainingModel {
     let folder = tempfile::tempdir().unwrap();
@@ -101,31 +103,6 @@ fn a_model_cut_behind_a_layer_has_the_embeddings_of_that_layer() {
     let embeddings = cut.forward(&context, &batch, DropoutSeed::Off, &mut Activations::default());
     assert_eq!(layers[1].data(), embeddings.data());
     assert!(layers[0].data() != embeddings.data());
-}
-
-/// Watches a run that may be stopped after a number of micro-batches.
-#[derive(Default)]
-struct Watch {
-    stop_after: Option<u64>,
-    passes: u64,
-}
-
-impl Observer<TrainingModel> for Watch {
-    fn evaluate(&mut self, _: &TrainingModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
-        Ok(Vec::new())
-    }
-
-    fn save_model(&mut self, _: &TrainingModel, _: &Path) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn event(&mut self, event: &Event<'_>) {
-        self.passes += u64::from(matches!(event, Event::Progress(_)));
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.stop_after.is_some_and(|after| self.passes >= after)
-    }
 }
 
 /// Rows of pairs with a class.

@@ -1,14 +1,15 @@
 //! Training of a model with towers by role: both train, and threads, mini-batches, stops and
 //! resumptions change no bit.
 
+mod watch;
+
 use maana_data::{Dataset, ReadOptions};
 use maana_kernels::{Context, Precision};
 use maana_model::{Role, Trainable, TrainingModel};
-use maana_train::{
-    Arguments, ColumnTower, Event, Failure, Loss, LossArguments, LossName, Observer, Outcome, Run, TrainingSet,
-};
+use maana_train::{Arguments, ColumnTower, Failure, Loss, LossArguments, LossName, Outcome, Run, TrainingSet};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use watch::Watch;
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../golden").join(name)
@@ -52,30 +53,6 @@ fn towers(model: &TrainingModel, roles: &[Role]) -> Vec<ColumnTower> {
         }
     };
     roles.iter().map(tower).collect()
-}
-
-#[derive(Default)]
-struct Watch {
-    stop_after: Option<u64>,
-    passes: u64,
-}
-
-impl Observer<TrainingModel> for Watch {
-    fn evaluate(&mut self, _: &TrainingModel, _: u64, _: f64) -> Result<Vec<(String, f64)>, Failure> {
-        Ok(Vec::new())
-    }
-
-    fn save_model(&mut self, _: &TrainingModel, _: &Path) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    fn event(&mut self, event: &Event<'_>) {
-        self.passes += u64::from(matches!(event, Event::Progress(_)));
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.stop_after.is_some_and(|after| self.passes >= after)
-    }
 }
 
 struct Bench {

@@ -247,29 +247,8 @@ pub(crate) fn hostile() -> CardFacts {
 
 /// Facts of a run that was stopped before its first log row, without data or evaluation.
 pub(crate) fn bare() -> CardFacts {
-    CardFacts {
-        hub_id: None,
-        languages: Vec::new(),
-        licence: None,
-        base_model: None,
-        data: Vec::new(),
-        losses: Vec::new(),
-        changed_hyperparameters: Vec::new(),
-        hyperparameters: Vec::new(),
-        before: Vec::new(),
-        after: Vec::new(),
-        blend: None,
-        adapters: None,
-        evaluation_sets: Vec::new(),
-        record: TrainingRecord::default(),
-        examples: Vec::new(),
-        example_pairs: Vec::new(),
-        example_similarities: None,
-        widget: Vec::new(),
-        versions: Vec::new(),
-        hardware: Hardware::default(),
-        ..facts()
-    }
+    let CardFacts { name, model, .. } = facts();
+    CardFacts::untrained(name, model)
 }
 
 fn front_matter_of(card: &str) -> serde_json::Value {

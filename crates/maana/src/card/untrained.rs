@@ -26,30 +26,42 @@ fn facts(id: Option<&str>, model: ModelSummary) -> CardFacts {
     let class = if model.labels.is_empty() { "SentenceTransformer" } else { "CrossEncoder" };
     let name = id.map_or(class, |id| id.rsplit('/').next().unwrap_or(id)).to_owned();
     CardFacts {
-        name,
         hub_id: id.map(String::from),
-        languages: Vec::new(),
-        licence: None,
-        base_model: None,
-        pipeline_tag: pipeline_tag(model.labels.len()).into(),
-        model,
-        data: Vec::new(),
-        losses: Vec::new(),
-        changed_hyperparameters: Vec::new(),
-        hyperparameters: Vec::new(),
-        before: Vec::new(),
-        after: Vec::new(),
-        blend: None,
-        adapters: None,
-        evaluation_sets: Vec::new(),
-        record: TrainingRecord::default(),
         examples: sentences.into(),
         example_pairs: pairs,
-        example_similarities: None,
-        widget: Vec::new(),
-        versions: Vec::new(),
-        hardware: Hardware::default(),
-        reproduce_301: false,
+        ..CardFacts::untrained(name, model)
+    }
+}
+
+impl CardFacts {
+    /// Returns the content of the card of a model that was not trained, without examples.
+    pub(crate) fn untrained(name: String, model: ModelSummary) -> Self {
+        Self {
+            name,
+            hub_id: None,
+            languages: Vec::new(),
+            licence: None,
+            base_model: None,
+            pipeline_tag: pipeline_tag(model.labels.len()).into(),
+            model,
+            data: Vec::new(),
+            losses: Vec::new(),
+            changed_hyperparameters: Vec::new(),
+            hyperparameters: Vec::new(),
+            before: Vec::new(),
+            after: Vec::new(),
+            blend: None,
+            adapters: None,
+            evaluation_sets: Vec::new(),
+            record: TrainingRecord::default(),
+            examples: Vec::new(),
+            example_pairs: Vec::new(),
+            example_similarities: None,
+            widget: Vec::new(),
+            versions: Vec::new(),
+            hardware: Hardware::default(),
+            reproduce_301: false,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ... import _maana
+from ...readers import texts_and_labels
 from ..model import CrossEncoder
 from ._pair_evaluator import PairEvaluator
 
@@ -53,8 +54,7 @@ class CrossEncoderClassificationEvaluator(PairEvaluator):
     @classmethod
     def from_input_examples(cls, examples: Iterable[Any], **kwargs: Any) -> CrossEncoderClassificationEvaluator:
         """Return an evaluator of examples with ``texts`` and ``label``."""
-        rows = list(examples)
-        return cls([row.texts for row in rows], [row.label for row in rows], **kwargs)
+        return cls(*texts_and_labels(examples), **kwargs)
 
     def __call__(
         self, model: CrossEncoder, output_path: str | None = None, epoch: int = -1, steps: int = -1

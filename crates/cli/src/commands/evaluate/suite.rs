@@ -17,7 +17,7 @@ impl Evaluate {
             self.precisions.iter().copied().map(Some).collect()
         };
         let mut dims = self.dims.clone();
-        let (mut runs, mut sets) = (Vec::new(), Vec::new());
+        let (mut runs, mut sets, mut first_stage) = (Vec::new(), Vec::new(), None);
         for choice in precisions {
             let model = crate::terminal::open_any(WeightStorage::Packed, &self.model, context, choice)?.model;
             if choice.is_none() {
@@ -47,10 +47,10 @@ impl Evaluate {
                     let encoder = self.pair_encoder(CrossEncoder::new(model, context)?)?;
                     if is_first {
                         sets = measurable(sets, encoder.labels().len())?;
+                        first_stage = Some(self.first_stage(&sets, context)?);
                     }
-                    let first_stage = self.first_stage(&sets, context)?;
-                    let measuring =
-                        PairMeasuring { encoder: &encoder, context, loss: None, first_stage: Some(&first_stage) };
+                    let first_stage = first_stage.as_ref();
+                    let measuring = PairMeasuring { encoder: &encoder, context, loss: None, first_stage };
                     let measures = suite(&sets, |set| set.measure_pairs(&measuring).map(|scores| vec![scores]))?;
                     crate::cross_encoder::print_truncated(&encoder);
                     measures
