@@ -94,14 +94,14 @@ pub(crate) fn attention_of(
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn encoding(embedder: &TextEncoder, texts: &[&str]) -> Result<(f64, f64), ModelError> {
-    let tokens = embedder.spec().tokenize(texts)?.tokens();
-    embedder.embed(texts, "")?;
+pub fn encoding(encoder: &TextEncoder, texts: &[&str]) -> Result<(f64, f64), ModelError> {
+    let tokens = encoder.spec().tokenize(texts)?.tokens();
+    encoder.embed(texts, "")?;
     let many = median_seconds(|| {
-        embedder.embed(texts, "").expect("the texts were embedded before");
+        encoder.embed(texts, "").expect("the texts were embedded before");
     });
     let one = median_seconds(|| {
-        embedder.embed(&texts[..1], "").expect("the text was embedded before");
+        encoder.embed(&texts[..1], "").expect("the text was embedded before");
     });
     Ok((tokens as f64 / many, one))
 }

@@ -37,20 +37,20 @@ pub fn median_round(mut rounds: Vec<Round>) -> Round {
 /// # Errors
 /// If a text cannot be tokenised.
 pub fn encode_rounds(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     texts: &[&str],
     forgets: bool,
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), ModelError> {
-    let tokens = embedder.spec().tokenize(texts)?.tokens();
-    embedder.embed(texts, "")?;
+    let tokens = encoder.spec().tokenize(texts)?.tokens();
+    encoder.embed(texts, "")?;
     let mut last = None;
     while next(last) {
         if forgets {
-            embedder.spec().tokenizer().forget_words();
+            encoder.spec().tokenizer().forget_words();
         }
         let began = Instant::now();
-        embedder.embed(texts, "")?;
+        encoder.embed(texts, "")?;
         last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())
@@ -121,21 +121,21 @@ pub fn train_rounds(
 /// # Errors
 /// If a text cannot be tokenised, or a dimension exceeds the model.
 pub fn evaluate_rounds(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     context: &Context,
     set: RetrievalSet,
     dims: &[usize],
     next: &mut dyn FnMut(Option<Round>) -> bool,
 ) -> Result<(), EvalError> {
     let texts: Vec<&str> = set.queries.iter().chain(&set.corpus).map(|(_, text)| text.as_str()).collect();
-    let tokens = embedder.spec().tokenize(&texts)?.tokens();
+    let tokens = encoder.spec().tokenize(&texts)?.tokens();
     drop(texts);
     let options = RetrievalOptions::default();
-    evaluate_retrieval(context, embedder, &set, dims, &options)?;
+    evaluate_retrieval(context, encoder, &set, dims, &options)?;
     let mut last = None;
     while next(last) {
         let began = Instant::now();
-        evaluate_retrieval(context, embedder, &set, dims, &options)?;
+        evaluate_retrieval(context, encoder, &set, dims, &options)?;
         last = Some(Round { seconds: began.elapsed().as_secs_f64(), tokens, peak_bytes: peak_bytes() });
     }
     Ok(())

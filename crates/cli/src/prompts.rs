@@ -21,16 +21,16 @@ pub(crate) struct DocumentPromptArgument {
     pub(crate) document_prompt: Option<String>,
 }
 
-/// Returns the embedder with the given prompts in place of the model's own.
-pub(crate) fn with_prompts(embedder: TextEncoder, query: Option<&str>, document: Option<&str>) -> Result<TextEncoder> {
-    let prompt = |argument: Option<&str>| argument.map(|text| embedder.prompt_or_text(text)).transpose();
+/// Returns the encoder with the given prompts in place of the model's own.
+pub(crate) fn with_prompts(encoder: TextEncoder, query: Option<&str>, document: Option<&str>) -> Result<TextEncoder> {
+    let prompt = |argument: Option<&str>| argument.map(|text| encoder.prompt_or_text(text)).transpose();
     let prompts = RolePrompts { query: prompt(query)?, document: prompt(document)? };
-    Ok(embedder.with_prompts(prompts))
+    Ok(encoder.with_prompts(prompts))
 }
 
 /// Prints the prompts of these roles, if there are any.
-pub(crate) fn print_prompts(embedder: &TextEncoder, roles: &[Role]) {
-    let prompts: Vec<String> = roles.iter().filter_map(|role| embedder.describe_prompt(*role)).collect();
+pub(crate) fn print_prompts(encoder: &TextEncoder, roles: &[Role]) {
+    let prompts: Vec<String> = roles.iter().filter_map(|role| encoder.describe_prompt(*role)).collect();
     if !prompts.is_empty() {
         errln!("{}", prompts.join(", "));
     }

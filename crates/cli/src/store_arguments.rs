@@ -92,12 +92,12 @@ impl StoreModelArguments {
     }
 }
 
-/// Creates an embedder of the store's dimension, and checks that the store has this model's
+/// Creates an encoder of the store's dimension, and checks that the store has this model's
 /// vectors.
-pub(crate) fn embedder_for(opened: &crate::terminal::Opened, store: &dyn ReadStore) -> Result<TextEncoder> {
-    let embedder = crate::terminal::embedder(opened, Some(store.dims()))?;
-    store.expect_fingerprint(&embedder.fingerprint(), &name_of(opened)?)?;
-    Ok(embedder)
+pub(crate) fn encoder_for(opened: &crate::terminal::Opened, store: &dyn ReadStore) -> Result<TextEncoder> {
+    let encoder = crate::terminal::encoder(opened, Some(store.dims()))?;
+    store.expect_fingerprint(&encoder.fingerprint(), &name_of(opened)?)?;
+    Ok(encoder)
 }
 
 /// Returns a name by which the model can be opened again: its name on the hub with the revision, or

@@ -183,11 +183,11 @@ pub(crate) fn storage_for(bytes: usize) -> WeightStorage {
 }
 
 /// Returns the encoder of the model's embeddings, or of their first `dim` columns.
-pub(crate) fn embedder(opened: &Opened, dim: Option<usize>) -> Result<TextEncoder> {
-    let embedder = opened.model.clone();
+pub(crate) fn encoder(opened: &Opened, dim: Option<usize>) -> Result<TextEncoder> {
+    let encoder = opened.model.clone();
     Ok(match dim {
-        Some(dim) => embedder.with_dimension(dim)?,
-        None => embedder,
+        Some(dim) => encoder.with_dimension(dim)?,
+        None => encoder,
     })
 }
 

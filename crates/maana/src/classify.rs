@@ -129,7 +129,7 @@ pub struct Report {
 /// # Errors
 /// If a text cannot be embedded, or there are fewer than two labels.
 pub fn fit_head(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     context: &Context,
     made_by: &str,
     texts: &[String],
@@ -144,7 +144,7 @@ pub fn fit_head(
         return Err(ClassifyError::OneLabel(only.clone()));
     }
     let numbers = numbers(labels, &names)?;
-    let rows = embed(embedder, texts, embedder.default_prompt(), progress)?;
+    let rows = embed(encoder, texts, encoder.default_prompt(), progress)?;
     let (head, report) = match kind {
         Kind::Logistic => {
             let Fitted { model, c, tried, confusion, calibration } =
@@ -156,9 +156,9 @@ pub fn fit_head(
             (head, Report::default())
         }
     };
-    let fingerprint = hex(&embedder.fingerprint());
-    let dim = embedder.dimension();
-    let precision = Some(embedder.precision().name().to_owned());
+    let fingerprint = hex(&encoder.fingerprint());
+    let dim = encoder.dimension();
+    let precision = Some(encoder.precision().name().to_owned());
     let classifier = Classifier {
         format: FORMAT,
         made_by: made_by.into(),
@@ -252,32 +252,32 @@ impl Classifier {
     /// Predicts the probability of each label for each text.
     ///
     /// # Errors
-    /// If the embedder is not that of the classifier, or a text cannot be embedded.
+    /// If the encoder is not that of the classifier, or a text cannot be embedded.
     pub fn predict(
         &self,
-        embedder: &TextEncoder,
+        encoder: &TextEncoder,
         context: &Context,
         texts: &[String],
         progress: &mut dyn FnMut(u64),
     ) -> Result<Probabilities, ClassifyError> {
-        self.expect_embedder(embedder)?;
-        let rows: Matrix = embed(embedder, texts, embedder.default_prompt(), progress)?;
+        self.expect_encoder(encoder)?;
+        let rows: Matrix = embed(encoder, texts, encoder.default_prompt(), progress)?;
         self.predict_rows(context, rows.view())
     }
 
-    /// Checks that the classifier was fitted on embeddings of this embedder.
+    /// Checks that the classifier was fitted on embeddings of this encoder.
     ///
     /// # Errors
     /// If it was fitted on others.
-    pub fn expect_embedder(&self, embedder: &TextEncoder) -> Result<(), ClassifyError> {
-        if hex(&embedder.fingerprint()) == self.fingerprint {
+    pub fn expect_encoder(&self, encoder: &TextEncoder) -> Result<(), ClassifyError> {
+        if hex(&encoder.fingerprint()) == self.fingerprint {
             return Ok(());
         }
         Err(ClassifyError::OtherModel { made_by: self.made_by.clone() })
     }
 
     /// Predicts the probability of each label for each embedding, made with the default prompt by
-    /// an embedder that [`Classifier::expect_embedder`] accepts.
+    /// an encoder that [`Classifier::expect_encoder`] accepts.
     ///
     /// # Errors
     /// If the embeddings have another dimension.
@@ -298,14 +298,14 @@ impl Classifier {
     /// As [`Classifier::predict`], or if a label is unknown.
     pub fn evaluate(
         &self,
-        embedder: &TextEncoder,
+        encoder: &TextEncoder,
         context: &Context,
         texts: &[String],
         labels: &[String],
         progress: &mut dyn FnMut(u64),
     ) -> Result<Evaluation, ClassifyError> {
         let truth = numbers(labels, &self.labels)?;
-        let probabilities = self.predict(embedder, context, texts, progress)?;
+        let probabilities = self.predict(encoder, context, texts, progress)?;
         Ok(Evaluation {
             confusion: Confusion::new(&truth, &probabilities.labels(), self.labels.len()),
             log_loss: log_loss(&probabilities, &truth),

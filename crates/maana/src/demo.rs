@@ -61,16 +61,16 @@ pub struct Search {
 /// # Errors
 /// If a text cannot be embedded.
 pub fn searches(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     context: &Context,
     set: &RetrievalSet,
     queries: &[usize],
 ) -> Result<Vec<Search>, EvalError> {
     let documents: Vec<&str> = set.corpus.iter().map(|(_, text)| text.as_str()).collect();
     let query_texts: Vec<&str> = queries.iter().map(|&query| set.queries[query].1.as_str()).collect();
-    let documents: Matrix = embedder.encode(&documents, Role::Document)?;
-    let query_rows = embedder.encode(&query_texts, Role::Query)?;
-    let scores = crate::similarity::compare(context, embedder.similarity(), query_rows.view(), documents.view());
+    let documents: Matrix = encoder.encode(&documents, Role::Document)?;
+    let query_rows = encoder.encode(&query_texts, Role::Query)?;
+    let scores = crate::similarity::compare(context, encoder.similarity(), query_rows.view(), documents.view());
     let search = |(row, &query): (usize, &usize)| {
         let relevant = &set.relevant[query].documents;
         let hit = |(score, document): (f32, u32)| {

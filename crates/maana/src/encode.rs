@@ -52,7 +52,7 @@ pub struct Encoded {
 /// # Errors
 /// If a text cannot be read or tokenised, or the file cannot be written; no partial file remains.
 pub fn encode(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     prompt: &str,
     texts: TextStream,
     name: &str,
@@ -60,9 +60,9 @@ pub fn encode(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Encoded, EncodeError> {
     let mut write = |texts: &[&str], embeddings: &Matrix| Ok(output.write(texts, embeddings)?);
-    let rows = in_chunks(embedder, prompt, texts, name, &mut write, progress)?;
+    let rows = in_chunks(encoder, prompt, texts, name, &mut write, progress)?;
     let ranges = output.finish()?;
-    Ok(Encoded { rows, dimension: embedder.dimension(), ranges })
+    Ok(Encoded { rows, dimension: encoder.dimension(), ranges })
 }
 
 /// Embeds every text of the stream and prints one JSON object per line, as in a `.jsonl` file.
@@ -71,7 +71,7 @@ pub fn encode(
 /// # Errors
 /// If a text cannot be read or tokenised, or `out` cannot be written.
 pub fn encode_to(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     prompt: &str,
     texts: TextStream,
     name: &str,
@@ -79,7 +79,7 @@ pub fn encode_to(
     ranges: Option<&Ranges>,
     out: &mut dyn Write,
 ) -> Result<Encoded, EncodeError> {
-    let dimension = embedder.dimension();
+    let dimension = encoder.dimension();
     let io = |source| OutputError::Io { path: "standard output".into(), source };
     let mut write = |texts: &[&str], embeddings: &Matrix| {
         for line in output::json_lines(texts, embeddings.view(), dtype, ranges) {
@@ -87,7 +87,7 @@ pub fn encode_to(
         }
         Ok(out.flush().map_err(io)?)
     };
-    let rows = in_chunks(embedder, prompt, texts, name, &mut write, &mut |_| {})?;
+    let rows = in_chunks(encoder, prompt, texts, name, &mut write, &mut |_| {})?;
     Ok(Encoded { rows, dimension, ranges: None })
 }
 
@@ -96,7 +96,7 @@ type WriteChunk<'a> = dyn FnMut(&[&str], &Matrix) -> Result<(), EncodeError> + '
 
 /// Embeds the texts in chunks and passes each chunk to `write`; returns the number of texts.
 fn in_chunks(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     prompt: &str,
     texts: TextStream,
     name: &str,
@@ -107,7 +107,7 @@ fn in_chunks(
     let mut chunk: Vec<String> = Vec::with_capacity(CHUNK_ROWS);
     let mut flush = |chunk: &mut Vec<String>, rows: &mut u64| -> Result<(), EncodeError> {
         let borrowed: Vec<&str> = chunk.iter().map(String::as_str).collect();
-        let embeddings = embedder.embed(&borrowed, prompt)?;
+        let embeddings = encoder.embed(&borrowed, prompt)?;
         check(&embeddings, *rows)?;
         write(&borrowed, &embeddings)?;
         *rows += chunk.len() as u64;

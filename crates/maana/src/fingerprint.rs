@@ -25,12 +25,12 @@ const LONG: (&str, usize) = ("Watoto wanacheza mpira nyuma ya shule. ", 100);
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn of_embeddings(embedder: &TextEncoder) -> Result<String, ModelError> {
+pub fn of_embeddings(encoder: &TextEncoder) -> Result<String, ModelError> {
     let long = LONG.0.repeat(LONG.1);
     let texts: Vec<&str> = TEXTS.into_iter().chain([long.as_str()]).collect();
-    let towers = match embedder.has_one_tower() {
-        true => vec![embedder.clone()],
-        false => [Role::Query, Role::Document].map(|role| embedder.for_role(role)).to_vec(),
+    let towers = match encoder.has_one_tower() {
+        true => vec![encoder.clone()],
+        false => [Role::Query, Role::Document].map(|role| encoder.for_role(role)).to_vec(),
     };
     let rows = towers.iter().map(|tower| tower.embed(&texts, "")).collect::<Result<Vec<_>, _>>()?;
     Ok(hash(&rows))

@@ -40,13 +40,13 @@ use maana_model::{Role, TextEncoder};
 /// cannot be read.
 pub fn search(
     store: &dyn ReadStore,
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     context: &Context,
     queries: &[&str],
     options: &SearchOptions,
 ) -> Result<Answers, SearchError> {
-    store.expect_fingerprint(&embedder.fingerprint(), store.made_by())?;
+    store.expect_fingerprint(&encoder.fingerprint(), store.made_by())?;
     store.expect_fields(&options.filters)?;
-    let vectors = embed_role(embedder, queries, Role::Query)?;
+    let vectors = embed_role(encoder, queries, Role::Query)?;
     store.nearest(context, queries, &vectors, options)
 }

@@ -10,9 +10,9 @@ use maana_model::{ModelError, Similarity, TextEncoder};
 ///
 /// # Errors
 /// If a text cannot be tokenised.
-pub fn similarities(embedder: &TextEncoder, context: &Context, texts: &[&str]) -> Result<Matrix, ModelError> {
-    let embeddings = embedder.embed(texts, embedder.default_prompt())?;
-    Ok(compare(context, embedder.similarity(), embeddings.view(), embeddings.view()))
+pub fn similarities(encoder: &TextEncoder, context: &Context, texts: &[&str]) -> Result<Matrix, ModelError> {
+    let embeddings = encoder.embed(texts, encoder.default_prompt())?;
+    Ok(compare(context, encoder.similarity(), embeddings.view(), embeddings.view()))
 }
 
 /// Compares every row of `a` with every row of `b`: `(a.rows, b.rows)`.
@@ -46,17 +46,17 @@ pub struct ScoredPair {
     pub score: f32,
 }
 
-/// Pairs per call of the embedder.
+/// Pairs per call of the encoder.
 const CHUNK: usize = 1024;
 
 /// Compares the first two fields of each record, in constant memory, in the order of the records. A
 /// missing field is an error, as is a blank one unless `allow_blank` is set.
 pub fn pairs<'a>(
-    embedder: &'a TextEncoder,
+    encoder: &'a TextEncoder,
     mut records: impl Iterator<Item = Result<Record, DataError>> + 'a,
     allow_blank: bool,
 ) -> impl Iterator<Item = Result<ScoredPair, TextsError>> + 'a {
-    let metric = maana_eval::metric(embedder.similarity());
+    let metric = maana_eval::metric(encoder.similarity());
     let mut score_chunk = move || -> Result<Vec<ScoredPair>, TextsError> {
         let mut texts: Vec<[String; 2]> = Vec::with_capacity(CHUNK);
         for record in records.by_ref().take(CHUNK) {
@@ -69,7 +69,7 @@ pub fn pairs<'a>(
             texts.push(pair);
         }
         let both: Vec<&str> = texts.iter().flatten().map(String::as_str).collect();
-        let rows = embed(embedder, &both, embedder.default_prompt(), &mut |_| {})?;
+        let rows = embed(encoder, &both, encoder.default_prompt(), &mut |_| {})?;
         let score = |pair: usize| metric.score(rows.row(2 * pair), rows.row(2 * pair + 1));
         Ok(texts.into_iter().enumerate().map(|(pair, texts)| ScoredPair { texts, score: score(pair) }).collect())
     };

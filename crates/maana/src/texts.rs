@@ -119,7 +119,7 @@ pub fn read_pairs(table: Table, columns: [&str; 2], blanks: Blanks) -> Result<Pa
     }
 }
 
-/// Texts per call of the embedder.
+/// Texts per call of the encoder.
 const CHUNK: usize = 1024;
 
 /// Embeds all texts with `prompt`; `progress` receives the number of finished texts.
@@ -127,17 +127,17 @@ const CHUNK: usize = 1024;
 /// # Errors
 /// If a text cannot be tokenised, or an embedding is not finite.
 pub fn embed<T: AsRef<str>>(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     texts: &[T],
     prompt: &str,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Matrix, TextsError> {
-    let columns = embedder.dimension();
+    let columns = encoder.dimension();
     let mut all = Matrix::zeros(texts.len(), columns);
     for (number, chunk) in texts.chunks(CHUNK).enumerate() {
         let borrowed: Vec<&str> = chunk.iter().map(AsRef::as_ref).collect();
         let start = number * CHUNK;
-        let rows = embedder.embed(&borrowed, prompt).map_err(|error| error.after_texts(start))?;
+        let rows = encoder.embed(&borrowed, prompt).map_err(|error| error.after_texts(start))?;
         if let Some(row) = (0..rows.rows()).find(|row| rows.row(*row).iter().any(|value| !value.is_finite())) {
             return Err(TextsError::NotFinite(start + row + 1));
         }
@@ -151,8 +151,8 @@ pub fn embed<T: AsRef<str>>(
 ///
 /// # Errors
 /// As [`embed`].
-pub fn embed_role<T: AsRef<str>>(embedder: &TextEncoder, texts: &[T], role: Role) -> Result<Matrix, TextsError> {
-    embed(&embedder.for_role(role), texts, embedder.role_prompt(role), &mut |_| {})
+pub fn embed_role<T: AsRef<str>>(encoder: &TextEncoder, texts: &[T], role: Role) -> Result<Matrix, TextsError> {
+    embed(&encoder.for_role(role), texts, encoder.role_prompt(role), &mut |_| {})
 }
 
 /// Splits a text into lower-case words: runs of letters and digits of any script, with inner

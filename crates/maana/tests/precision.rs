@@ -85,13 +85,13 @@ fn retrieval_keeps_its_quality() {
     let mut means = Vec::new();
     for precision in Precision::ALL {
         model.set_precision(precision);
-        let embedder = TextEncoder::new(model.inference(), &context).unwrap();
+        let encoder = TextEncoder::new(model.inference(), &context).unwrap();
         let (mut sum, mut queries) = (0.0, 0.0);
         for set in &sets {
             let set = RetrievalSet::open(set).unwrap();
             let count = set.queries.len() as f64;
-            let dims = [embedder.dimension()];
-            let scores = evaluate_retrieval(&context, &embedder, &set, &dims, &RetrievalOptions::default()).unwrap();
+            let dims = [encoder.dimension()];
+            let scores = evaluate_retrieval(&context, &encoder, &set, &dims, &RetrievalOptions::default()).unwrap();
             sum += count * scores[0].get("cosine_ndcg@10").unwrap();
             queries += count;
         }

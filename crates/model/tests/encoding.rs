@@ -26,13 +26,13 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 #[test]
 fn tiny_bert_gives_the_embeddings_of_the_reference() {
     let (model, context) = (tiny(), Context::new(2));
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap();
     let golden = read_json(&golden("tiny_encode.json"));
     let rows = golden["rows"].as_array().unwrap();
     let mut worst = 0.0f32;
     for row in rows {
         let expected: Vec<f32> = serde_json::from_value(row["embedding"].clone()).unwrap();
-        let ours = embedder.encode(&[row["text"].as_str().unwrap()], Role::Document).unwrap();
+        let ours = encoder.encode(&[row["text"].as_str().unwrap()], Role::Document).unwrap();
         worst = worst.max(largest_difference(ours.row(0), &expected));
     }
     println!("{} texts, largest difference {worst:e}", rows.len());
@@ -97,12 +97,12 @@ fn many_texts() -> Vec<String> {
 }
 
 #[test]
-fn an_embedder_that_is_stopped_computes_no_further_batch() {
+fn an_encoder_that_is_stopped_computes_no_further_batch() {
     let (model, context, stop) = (tiny(), Context::new(1), Arc::new(AtomicBool::new(false)));
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap().with_stop(Arc::clone(&stop));
-    assert_eq!(embedder.embed(&["the king"], "").unwrap().rows(), 1);
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap().with_stop(Arc::clone(&stop));
+    assert_eq!(encoder.embed(&["the king"], "").unwrap().rows(), 1);
     stop.store(true, Ordering::Relaxed);
-    assert!(matches!(embedder.embed(&["the king"], ""), Err(maana_model::ModelError::Stopped)));
+    assert!(matches!(encoder.embed(&["the king"], ""), Err(maana_model::ModelError::Stopped)));
 }
 
 #[test]
@@ -112,14 +112,14 @@ fn an_embedding_has_the_same_bits_in_any_batch() {
     let all: Vec<&str> = texts.iter().map(String::as_str).collect();
     let alone: Vec<Vec<f32>> = {
         let context = Context::new(1);
-        let embedder = TextEncoder::new(model.inference(), &context).unwrap();
-        all.iter().map(|text| embedder.encode(&[text], Role::Document).unwrap().row(0).to_vec()).collect()
+        let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+        all.iter().map(|text| encoder.encode(&[text], Role::Document).unwrap().row(0).to_vec()).collect()
     };
     for threads in [1, 2, 3] {
         let context = Context::new(threads);
         for budget in [1, 50, 333, 1 << 20] {
-            let embedder = TextEncoder::new(model.inference(), &context).unwrap().with_batch_tokens(budget);
-            let together = embedder.encode(&all, Role::Document).unwrap();
+            let encoder = TextEncoder::new(model.inference(), &context).unwrap().with_batch_tokens(budget);
+            let together = encoder.encode(&all, Role::Document).unwrap();
             for (index, alone) in alone.iter().enumerate() {
                 assert_eq!(together.row(index), alone, "text {index}, {threads} threads, {budget} tokens");
             }
@@ -157,12 +157,12 @@ fn prompts_go_before_the_text_by_role_and_by_name() {
     let model =
         with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
     let context = Context::new(1);
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
-    let plain = |text: &str| embedder.embed(&[text], "").unwrap();
-    assert_eq!(embedder.encode(&["house"], Role::Query).unwrap(), plain("the king house"));
-    assert_eq!(embedder.encode(&["house"], Role::Document).unwrap(), plain("water house"));
-    assert_eq!(embedder.embed(&["house"], embedder.default_prompt()).unwrap(), plain("north house"));
-    let error = embedder.prompt("missing").unwrap_err().to_string();
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+    let plain = |text: &str| encoder.embed(&[text], "").unwrap();
+    assert_eq!(encoder.encode(&["house"], Role::Query).unwrap(), plain("the king house"));
+    assert_eq!(encoder.encode(&["house"], Role::Document).unwrap(), plain("water house"));
+    assert_eq!(encoder.embed(&["house"], encoder.default_prompt()).unwrap(), plain("north house"));
+    let error = encoder.prompt("missing").unwrap_err().to_string();
     assert!(error.contains("query, passage, other"), "{error}");
 }
 
@@ -172,10 +172,10 @@ fn an_empty_prompt_for_documents_hides_no_other() {
     let e5 = r#"{"prompts": {"query": "", "document": "", "passage": "water "}, "default_prompt_name": "passage"}"#;
     let model = with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), e5).unwrap());
     let context = Context::new(1);
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
-    assert_eq!((embedder.role_prompt(Role::Query), embedder.role_prompt(Role::Document)), ("", "water "));
-    assert_eq!(embedder.describe_prompt(Role::Query).unwrap(), "queries without a prompt");
-    assert_eq!(embedder.describe_prompt(Role::Document).unwrap(), "documents behind \"water \" (passage)");
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+    assert_eq!((encoder.role_prompt(Role::Query), encoder.role_prompt(Role::Document)), ("", "water "));
+    assert_eq!(encoder.describe_prompt(Role::Query).unwrap(), "queries without a prompt");
+    assert_eq!(encoder.describe_prompt(Role::Document).unwrap(), "documents behind \"water \" (passage)");
     assert_eq!(TextEncoder::new(tiny().inference(), &context).unwrap().describe_prompt(Role::Query), None);
 }
 
@@ -211,8 +211,8 @@ fn prompts_that_are_asked_for_take_the_place_of_the_models() {
     let model =
         with_settings(|folder| std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap());
     let context = Context::new(1);
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
-    let asked = |asked: &str| embedder.prompt_or_text(asked).map_err(|error| error.to_string());
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+    let asked = |asked: &str| encoder.prompt_or_text(asked).map_err(|error| error.to_string());
     assert_eq!(asked("query").unwrap(), "the king ");
     assert_eq!(asked("none").unwrap(), "water ", "a name counts first");
     assert_eq!(asked("").unwrap(), "");
@@ -223,10 +223,10 @@ fn prompts_that_are_asked_for_take_the_place_of_the_models() {
         "{error}"
     );
     let chosen = RolePrompts { query: Some("north ".into()), document: None };
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap().with_prompts(chosen);
-    let plain = |text: &str| embedder.embed(&[text], "").unwrap();
-    assert_eq!(embedder.encode(&["house"], Role::Query).unwrap(), plain("north house"));
-    assert_eq!(embedder.encode(&["house"], Role::Document).unwrap(), plain("house"));
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap().with_prompts(chosen);
+    let plain = |text: &str| encoder.embed(&[text], "").unwrap();
+    assert_eq!(encoder.encode(&["house"], Role::Query).unwrap(), plain("north house"));
+    assert_eq!(encoder.encode(&["house"], Role::Document).unwrap(), plain("house"));
 }
 
 #[test]
@@ -234,13 +234,13 @@ fn pooling_may_leave_the_prompt_out() {
     let pooling = r#"{"embedding_dimension": 64, "pooling_mode": ["mean", "max"], "include_prompt": false}"#;
     let model = with_settings(|folder| std::fs::write(folder.join("1_Pooling/config.json"), pooling).unwrap());
     let context = Context::new(1);
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
-    assert_eq!(embedder.dimension(), 128);
-    let without = embedder.embed(&["the king house"], "").unwrap();
-    let with = embedder.embed(&["house"], "the king ").unwrap();
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+    assert_eq!(encoder.dimension(), 128);
+    let without = encoder.embed(&["the king house"], "").unwrap();
+    let with = encoder.embed(&["house"], "the king ").unwrap();
     assert!(largest_difference(without.row(0), with.row(0)) > 1e-3);
     // A prompt as long as the text leaves nothing, or only the closing token, to pool.
-    let nothing = embedder.embed(&[""], "the king house").unwrap();
+    let nothing = encoder.embed(&[""], "the king house").unwrap();
     assert!(nothing.row(0).iter().all(|value| value.is_finite()));
 }
 

@@ -61,9 +61,9 @@ fn pointers(json: &Value, pointer: &str, into: &mut Vec<String>) {
 fn try_folder(folder: &Path, context: &Context) -> Result<(), String> {
     let attempt = catch_unwind(AssertUnwindSafe(|| {
         let Ok(opened) = maana_model::open_for_training(folder, context, Precision::F32) else { return };
-        let Ok(embedder) = TextEncoder::new(opened.model.inference(), context) else { return };
+        let Ok(encoder) = TextEncoder::new(opened.model.inference(), context) else { return };
         for text in ["the house of the king", "", " ", "[MASK] <s> habari \u{e9}\u{65e5}"] {
-            let _ = embedder.embed(&[text], embedder.default_prompt());
+            let _ = encoder.embed(&[text], encoder.default_prompt());
         }
     }));
     attempt.map_err(|panic| match panic.downcast::<String>() {
@@ -181,8 +181,8 @@ fn tokenizers_that_cannot_work_are_refused() {
         let outcome: Result<Result<(), String>, _> = catch_unwind(AssertUnwindSafe(|| {
             let opened = maana_model::open_for_training(folder.path(), &context, Precision::F32)
                 .map_err(|error| error.to_string())?;
-            let embedder = TextEncoder::new(opened.model.inference(), &context).map_err(|error| error.to_string())?;
-            embedder.embed(&["the house of the king"], "").map_err(|error| panic!("opened, then {error}")).map(drop)
+            let encoder = TextEncoder::new(opened.model.inference(), &context).map_err(|error| error.to_string())?;
+            encoder.embed(&["the house of the king"], "").map_err(|error| panic!("opened, then {error}")).map(drop)
         }));
         let outcome = outcome.unwrap_or_else(|_| panic!("{field} {value}: a panic"));
         println!("{field} {value}: {outcome:?}");

@@ -43,8 +43,8 @@ fn texts(golden: &Value) -> Vec<&str> {
 
 fn embeddings(model: &TrainingModel, texts: &[&str]) -> Vec<f32> {
     let context = Context::new(1);
-    let embedder = TextEncoder::new(model.inference(), &context).unwrap();
-    embedder.embed(texts, embedder.default_prompt()).unwrap().into_vec()
+    let encoder = TextEncoder::new(model.inference(), &context).unwrap();
+    encoder.embed(texts, encoder.default_prompt()).unwrap().into_vec()
 }
 
 /// Writes the tensors of tiny-bert again under other names or in another type, and the dense module

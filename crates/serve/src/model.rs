@@ -237,7 +237,7 @@ fn open_classifier(
     let classifier = Classifier::open(&path)?;
     let wrong = || ServeError::Settings(format!("{}: it was fitted on another model or dimension", path.display()));
     let encoder = encoder.clone().with_dimension(classifier.dim).map_err(|_| wrong())?;
-    classifier.expect_embedder(&encoder)?;
+    classifier.expect_encoder(&encoder)?;
     Ok(Some(classifier))
 }
 

@@ -93,7 +93,7 @@ impl Models {
     /// Returns the first model of embeddings if it has been read.
     pub(crate) fn first(&self) -> Option<Arc<Model>> {
         let (_, slot) = self.of(Kind::Embedder).next()?;
-        slot.get(&self.uses)?.embedder()
+        slot.get(&self.uses)?.encoder()
     }
 
     /// Returns the first reranker if it has been read.
@@ -178,7 +178,7 @@ impl Models {
 
     /// Returns a model of embeddings by name, or the first; reads it if needed.
     pub(crate) async fn get(self: &Arc<Self>, name: Option<&str>) -> Result<Arc<Model>, RequestError> {
-        self.load(Kind::Embedder, name).await?.embedder().ok_or_else(RequestError::backend)
+        self.load(Kind::Embedder, name).await?.encoder().ok_or_else(RequestError::backend)
     }
 
     /// Returns a reranker by name, or the first; reads it if needed.

@@ -80,7 +80,7 @@ impl Loaded {
     }
 
     /// Returns the model of embeddings, if it is one.
-    pub(crate) fn embedder(self) -> Option<Arc<Model>> {
+    pub(crate) fn encoder(self) -> Option<Arc<Model>> {
         match self {
             Self::Embedder(model) => Some(model),
             Self::Reranker(_) => None,

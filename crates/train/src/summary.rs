@@ -17,14 +17,16 @@ pub(crate) struct RunSummary {
 }
 
 impl RunSummary {
-    /// Returns the values under the names of the Hugging Face trainer, without `total_flos`, which
-    /// it counts for models of transformers only.
+    /// Returns the values under the names of the Hugging Face trainer. Like there, `total_flos` is
+    /// 0: it counts operations only of models that report their parameters to it, which those of
+    /// Sentence Transformers do not.
     pub(crate) fn logged(&self) -> Vec<(&'static str, f64)> {
         let mut logged = vec![("train_runtime", self.seconds)];
         if self.seconds > 0.0 {
             logged.push(("train_samples_per_second", self.rows / self.seconds));
             logged.push(("train_steps_per_second", self.step as f64 / self.seconds));
         }
+        logged.push(("total_flos", 0.0));
         logged.push(("train_loss", self.loss / self.step.max(1) as f64));
         logged.push(("epoch", self.epoch));
         logged

@@ -123,8 +123,8 @@ impl Using {
         let name = self.model.as_deref().unwrap_or(&classifier.made_by);
         let opened = crate::terminal::open_model(WeightStorage::Packed, name, context, precision.precision)
             .context("the classifier's model; if it has moved, name its new location with --model")?;
-        let embedder = crate::terminal::embedder(&opened, Some(classifier.dim))?;
-        work(&classifier, &embedder)
+        let encoder = crate::terminal::encoder(&opened, Some(classifier.dim))?;
+        work(&classifier, &encoder)
     }
 }
 
@@ -142,11 +142,11 @@ impl Classify {
                 let labels: Vec<String> = examples.labels.into_iter().flatten().collect();
                 let opened =
                     crate::terminal::open_model(WeightStorage::Packed, &model, context, reading.precision.precision)?;
-                let embedder = crate::terminal::embedder(&opened, dim)?;
+                let encoder = crate::terminal::encoder(&opened, dim)?;
                 let kind = nearest.map_or(Kind::Logistic, Kind::Nearest);
                 let made_by = crate::store_arguments::name_of(&opened)?;
                 let (classifier, report) =
-                    fit_head(&embedder, context, &made_by, &examples.texts, &labels, kind, &mut notify)?;
+                    fit_head(&encoder, context, &made_by, &examples.texts, &labels, kind, &mut notify)?;
                 progress.finish_and_clear();
                 outln!("{} examples of {} labels", examples.texts.len(), classifier.labels.len())?;
                 for tried in &report.tried {
@@ -169,8 +169,8 @@ impl Classify {
                 crate::outputs::check(&[&file, &using.classifier], &[("--output", output.as_deref())])?;
                 // Line n of the output belongs to text n.
                 let texts = reading.texts(&file, &[], Blanks::Refuse)?.texts;
-                let (labels, found) = using.with(context, &reading.precision, |classifier, embedder| {
-                    Ok((classifier.labels.clone(), classifier.predict(embedder, context, &texts, &mut notify)?))
+                let (labels, found) = using.with(context, &reading.precision, |classifier, encoder| {
+                    Ok((classifier.labels.clone(), classifier.predict(encoder, context, &texts, &mut notify)?))
                 })?;
                 progress.finish_and_clear();
                 let json = output.as_ref().and_then(|path| path.extension()).is_some_and(|ending| ending == "jsonl");
@@ -191,8 +191,8 @@ impl Classify {
                 crate::outputs::check(&[&file, &using.classifier], &[("--picture", picture.as_deref())])?;
                 let read = reading.texts(&file, &[&label], Blanks::Skip)?;
                 let truth: Vec<String> = read.labels.into_iter().flatten().collect();
-                let (labels, evaluation) = using.with(context, &reading.precision, |classifier, embedder| {
-                    let evaluation = classifier.evaluate(embedder, context, &read.texts, &truth, &mut notify)?;
+                let (labels, evaluation) = using.with(context, &reading.precision, |classifier, encoder| {
+                    let evaluation = classifier.evaluate(encoder, context, &read.texts, &truth, &mut notify)?;
                     Ok((classifier.labels.clone(), evaluation))
                 })?;
                 progress.finish_and_clear();

@@ -87,8 +87,8 @@ impl Cluster {
         let texts = read.texts;
         let truth: Option<Vec<String>> = self.label.is_some().then(|| read.labels.into_iter().flatten().collect());
         let opened = self.reading.open(context)?;
-        let embedder = self.reading.embedder(&opened)?;
-        let rows = embed(&embedder, &texts, embedder.default_prompt())?;
+        let encoder = self.reading.encoder(&opened)?;
+        let rows = embed(&encoder, &texts, encoder.default_prompt())?;
         let labels = find(context, rows.view(), method)?;
         let groups = describe(rows.view(), &texts, &labels);
         let ungrouped = labels.iter().filter(|label| label.is_none()).count();

@@ -51,10 +51,10 @@ impl Demo {
             context,
             Some(crate::precision::Choice::F32),
         )?;
-        let embedder = opened.model;
+        let encoder = opened.model;
         let queries = [0, set.queries.len() / 3, 2 * set.queries.len() / 3];
         outln!("\nThree searches in {} documents (✓ marks relevant documents):", set.corpus.len())?;
-        for search in maana::demo::searches(&embedder, context, &set, &queries)? {
+        for search in maana::demo::searches(&encoder, context, &set, &queries)? {
             outln!("\n  {}", search.query)?;
             for (score, text, relevant) in &search.hits {
                 outln!("  {} {score:.3}  {text}", if *relevant { "✓" } else { " " })?;

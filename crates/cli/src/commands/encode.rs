@@ -95,16 +95,16 @@ impl Encode {
         let bytes = bytes.map_or(usize::MAX, |input| input.len() as usize);
         let storage = crate::terminal::storage_for(bytes);
         let opened = crate::terminal::open_model(storage, &self.model, context, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, self.dim)?.with_batch_tokens(self.batch_tokens.get());
-        let (embedder, prompt) = match &self.prompt {
-            Some(name) => (embedder.for_prompt(name), embedder.prompt(name)?.to_owned()),
-            None => (embedder.clone(), embedder.default_prompt().to_owned()),
+        let encoder = crate::terminal::encoder(&opened, self.dim)?.with_batch_tokens(self.batch_tokens.get());
+        let (encoder, prompt) = match &self.prompt {
+            Some(name) => (encoder.for_prompt(name), encoder.prompt(name)?.to_owned()),
+            None => (encoder.clone(), encoder.default_prompt().to_owned()),
         };
-        embedder.expect_tower()?;
+        encoder.expect_tower()?;
         if self.ranges.is_some() && !dtype.needs_ranges() {
             bail!("--ranges applies only to int8 and uint8; leave it out, or give --dtype int8 or uint8");
         }
-        let ranges = self.ranges.as_deref().map(|path| read_ranges(path, embedder.dimension())).transpose()?;
+        let ranges = self.ranges.as_deref().map(|path| read_ranges(path, encoder.dimension())).transpose()?;
         if self.output.as_os_str() == "-" {
             if dtype.needs_ranges() && ranges.is_none() {
                 bail!(
@@ -112,7 +112,7 @@ impl Encode {
                 );
             }
             let mut out = std::io::stdout().lock();
-            let printed = encode_to(&embedder, &prompt, texts, name, dtype, ranges.as_ref(), &mut out);
+            let printed = encode_to(&encoder, &prompt, texts, name, dtype, ranges.as_ref(), &mut out);
             return match printed {
                 Err(EncodeError::Output(OutputError::Io { source, .. }))
                     if source.kind() == std::io::ErrorKind::BrokenPipe =>
@@ -122,10 +122,10 @@ impl Encode {
                 printed => Ok(printed.map(drop)?),
             };
         }
-        let output = Output::create(&self.output, embedder.dimension(), dtype, ranges)?;
+        let output = Output::create(&self.output, encoder.dimension(), dtype, ranges)?;
         let progress = crate::terminal::count("texts");
         let start = std::time::Instant::now();
-        let encoded = maana::encode::encode(&embedder, &prompt, texts, name, output, &mut |rows| {
+        let encoded = maana::encode::encode(&encoder, &prompt, texts, name, output, &mut |rows| {
             progress.set_position(rows);
         })?;
         progress.finish_and_clear();

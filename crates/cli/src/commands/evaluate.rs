@@ -158,18 +158,18 @@ impl Evaluate {
         context: &Context,
     ) -> Result<Vec<Scores>> {
         self.check_of_embeddings()?;
-        let embedder = self.embedder(&encoder)?;
-        crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
-        let dims = if self.dims.is_empty() { vec![embedder.dimension()] } else { self.dims.clone() };
+        let encoder = self.text_encoder(&encoder)?;
+        crate::prompts::print_prompts(&encoder, &[Role::Query, Role::Document]);
+        let dims = if self.dims.is_empty() { vec![encoder.dimension()] } else { self.dims.clone() };
         let mut scores = Vec::new();
         for set in sets {
             let loss = match recipe {
-                Some(located) => SetLoss::named(located, set, embedder.role_specs())?,
+                Some(located) => SetLoss::named(located, set, encoder.role_specs())?,
                 None => None,
             };
             let batch_size = recipe.map_or(1, |located| located.recipe.training.batch_size);
             let loss = loss.as_ref().map(|loss| loss.dev_loss(batch_size));
-            scores.extend(set.measure(&Measuring { loss, ..Measuring::new(&embedder, context, &dims) })?);
+            scores.extend(set.measure(&Measuring { loss, ..Measuring::new(&encoder, context, &dims) })?);
         }
         Ok(scores)
     }
@@ -267,10 +267,10 @@ impl Evaluate {
         Ok(sets)
     }
 
-    fn embedder(&self, encoder: &TextEncoder) -> Result<TextEncoder> {
-        let embedder = encoder.clone();
+    fn text_encoder(&self, encoder: &TextEncoder) -> Result<TextEncoder> {
+        let encoder = encoder.clone();
         let (query, document) = (self.queries.query_prompt.as_deref(), self.documents.document_prompt.as_deref());
-        crate::prompts::with_prompts(embedder, query, document)
+        crate::prompts::with_prompts(encoder, query, document)
     }
 }
 

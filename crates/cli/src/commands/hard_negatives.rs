@@ -128,9 +128,9 @@ impl HardNegativesCommand {
             None => None,
         };
         let opened = terminal::open_model(WeightStorage::Packed, &self.model, context, precision)?;
-        let embedder = terminal::embedder(&opened, self.dim)?;
-        let anchors = embed(&embedder.for_role(Role::Query), &queries.texts, embedder.role_prompt(Role::Query))?;
-        let corpus = embed(&embedder.for_role(Role::Document), &answers.texts, embedder.role_prompt(Role::Document))?;
+        let encoder = terminal::encoder(&opened, self.dim)?;
+        let anchors = embed(&encoder.for_role(Role::Query), &queries.texts, encoder.role_prompt(Role::Query))?;
+        let corpus = embed(&encoder.for_role(Role::Document), &answers.texts, encoder.role_prompt(Role::Document))?;
         let settings = HardNegatives {
             negatives: self.negatives,
             range_min: self.range_min,
@@ -140,23 +140,23 @@ impl HardNegativesCommand {
             max_score: self.max_score,
             min_score: self.min_score,
             sampling: self.random.map_or(Sampling::Top, |seed| Sampling::Random { seed }),
-            metric: maana::search::metric(embedder.similarity()),
+            metric: maana::search::metric(encoder.similarity()),
             ..HardNegatives::default()
         };
         let mined = match &cross_encoder {
             None => hard_negatives(context, anchors.view(), corpus.view(), &positives, &settings)?,
-            Some(encoder) => {
+            Some(cross_encoder) => {
                 let progress = terminal::count("queries");
                 let rescore = |query: usize, rows: &[usize]| -> Result<Vec<f32>> {
                     let documents: Vec<&str> = rows.iter().map(|row| answers.texts[*row].as_str()).collect();
-                    let scores = encoder.score_documents(&queries.texts[query], &documents)?;
+                    let scores = cross_encoder.score_documents(&queries.texts[query], &documents)?;
                     progress.inc(1);
                     Ok(scores.data().to_vec())
                 };
                 let (anchors, corpus) = (anchors.view(), corpus.view());
                 let mined = rescored_hard_negatives(context, anchors, corpus, &positives, &settings, rescore)?;
                 progress.finish_and_clear();
-                crate::cross_encoder::print_truncated(encoder);
+                crate::cross_encoder::print_truncated(cross_encoder);
                 mined
             }
         };

@@ -3,7 +3,7 @@
 use super::mine::embed;
 use crate::precision::{Choice, PrecisionArgument};
 use crate::prompts::{DocumentPromptArgument, print_prompts, with_prompts};
-use crate::store_arguments::{GraphArgument, StoreModelArguments, embedder_for, name_of};
+use crate::store_arguments::{GraphArgument, StoreModelArguments, encoder_for, name_of};
 use anyhow::{Result, bail};
 use maana::kernels::{Context, Matrix};
 use maana::model::{Role, RolePrompts, TextEncoder, WeightStorage};
@@ -85,16 +85,16 @@ impl Index {
         let queries = self.graph.read_queries()?;
         let opened =
             crate::terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, self.dim)?;
-        let embedder = with_prompts(embedder, None, self.documents.document_prompt.as_deref())?;
-        print_prompts(&embedder, &[Role::Document]);
+        let encoder = crate::terminal::encoder(&opened, self.dim)?;
+        let encoder = with_prompts(encoder, None, self.documents.document_prompt.as_deref())?;
+        print_prompts(&encoder, &[Role::Document]);
         let made_by = name_of(&opened)?;
-        let mut writer = location.begin(&embedder, &made_by, self.half)?;
+        let mut writer = location.begin(&encoder, &made_by, self.half)?;
         let held = writer.documents()?;
         if held > 0 {
             errln!("continuing an unfinished store with {held} documents");
         }
-        if let Err(error) = self.fill(&embedder, &mut *writer, queries, context) {
+        if let Err(error) = self.fill(&encoder, &mut *writer, queries, context) {
             match writer.documents() {
                 // An empty store would only be in the way of the next run.
                 Ok(0) => {
@@ -111,22 +111,22 @@ impl Index {
 
     fn fill(
         &self,
-        embedder: &TextEncoder,
+        encoder: &TextEncoder,
         writer: &mut dyn WriteStore,
         queries: Option<Vec<String>>,
         context: &Context,
     ) -> Result<()> {
         let fields = self.fields.fields();
         timed(|progress| {
-            let indexed = index(embedder, writer, &self.corpus, &fields, progress)?;
+            let indexed = index(encoder, writer, &self.corpus, &fields, progress)?;
             if indexed.removed > 0 {
                 errln!("{} documents of the earlier run, which this file does not have, are removed", indexed.removed);
             }
             print_notes(&self.corpus, &indexed);
             Ok(indexed.added.new + indexed.added.replaced + indexed.held)
         })?;
-        let prompt = embedder.role_prompt(Role::Query);
-        let queries = queries.map(|texts| embed(&embedder.for_role(Role::Query), &texts, prompt)).transpose()?;
+        let prompt = encoder.role_prompt(Role::Query);
+        let queries = queries.map(|texts| embed(&encoder.for_role(Role::Query), &texts, prompt)).transpose()?;
         self.graph.build(writer, context, queries.as_ref().map(Matrix::view))?;
         Ok(writer.finish()?)
     }
@@ -166,18 +166,18 @@ impl Add {
         let precision = self.model.precision.precision.or_else(|| writer.precision().and_then(Choice::of_name));
         let model = StoreModelArguments { precision: PrecisionArgument { precision }, ..self.model };
         let opened = model.open(&*writer, WeightStorage::Packed, context)?;
-        let embedder = embedder_for(&opened, &*writer)?;
-        let embedder = match (&self.documents.document_prompt, writer.document_prompt()) {
+        let encoder = encoder_for(&opened, &*writer)?;
+        let encoder = match (&self.documents.document_prompt, writer.document_prompt()) {
             (None, Some(prompt)) => {
-                embedder.with_prompts(RolePrompts { document: Some(prompt.to_owned()), ..RolePrompts::default() })
+                encoder.with_prompts(RolePrompts { document: Some(prompt.to_owned()), ..RolePrompts::default() })
             }
-            (prompt, _) => with_prompts(embedder, None, prompt.as_deref())?,
+            (prompt, _) => with_prompts(encoder, None, prompt.as_deref())?,
         };
-        print_prompts(&embedder, &[Role::Document]);
+        print_prompts(&encoder, &[Role::Document]);
         let fields = self.fields.fields();
         let mut indexed = Indexed::default();
         timed(|progress| {
-            indexed = add(&embedder, &mut *writer, &self.corpus, &fields, progress)?;
+            indexed = add(&encoder, &mut *writer, &self.corpus, &fields, progress)?;
             print_notes(&self.corpus, &indexed);
             Ok(indexed.added.new + indexed.added.replaced)
         })?;

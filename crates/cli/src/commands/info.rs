@@ -106,9 +106,9 @@ impl Info {
             let bytes;
             let hash = match model.spec().task() {
                 Task::Embed => {
-                    let embedder = TextEncoder::new(model, context)?;
-                    (bytes, computed) = (embedder.fingerprint(), "embeddings");
-                    maana::fingerprint::of_embeddings(&embedder)?
+                    let encoder = TextEncoder::new(model, context)?;
+                    (bytes, computed) = (encoder.fingerprint(), "embeddings");
+                    maana::fingerprint::of_embeddings(&encoder)?
                 }
                 Task::Score(_) => {
                     let encoder = CrossEncoder::new(model, context)?;

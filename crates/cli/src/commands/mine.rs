@@ -47,14 +47,14 @@ impl Reading {
         terminal::open_model(WeightStorage::Packed, &self.model, context, self.precision.precision)
     }
 
-    pub(crate) fn embedder(&self, opened: &crate::terminal::Opened) -> Result<TextEncoder> {
-        terminal::embedder(opened, self.dim)
+    pub(crate) fn encoder(&self, opened: &crate::terminal::Opened) -> Result<TextEncoder> {
+        terminal::encoder(opened, self.dim)
     }
 }
 
-pub(crate) fn embed<T: AsRef<str>>(embedder: &TextEncoder, texts: &[T], prompt: &str) -> Result<Matrix> {
+pub(crate) fn embed<T: AsRef<str>>(encoder: &TextEncoder, texts: &[T], prompt: &str) -> Result<Matrix> {
     let progress = terminal::count("texts");
-    let matrix = maana::texts::embed(embedder, texts, prompt, &mut |done| progress.set_position(done))?;
+    let matrix = maana::texts::embed(encoder, texts, prompt, &mut |done| progress.set_position(done))?;
     progress.finish_and_clear();
     Ok(matrix)
 }
@@ -97,9 +97,9 @@ impl Mine {
         let first = self.reading.texts(&self.first, &[])?;
         let second = self.second.as_ref().map(|path| self.reading.texts(path, &[])).transpose()?;
         let opened = self.reading.open(context)?;
-        let embedder = self.reading.embedder(&opened)?;
-        let prompt = embedder.default_prompt();
-        let rows = embed(&embedder, &first.texts, prompt)?;
+        let encoder = self.reading.encoder(&opened)?;
+        let prompt = encoder.default_prompt();
+        let rows = embed(&encoder, &first.texts, prompt)?;
         let pairs: Vec<(f32, usize, usize)> = match &second {
             None => {
                 let top_k = self.top_k.unwrap_or(100);
@@ -108,7 +108,7 @@ impl Mine {
                 pairs.into_iter().map(|pair| (pair.score, pair.first, pair.second)).collect()
             }
             Some(second) => {
-                let others = embed(&embedder, &second.texts, prompt)?;
+                let others = embed(&encoder, &second.texts, prompt)?;
                 let settings = Bitext { neighbours: self.top_k.unwrap_or(4), ..Bitext::default() };
                 let pairs = bitext(context, rows.view(), others.view(), &settings)?;
                 pairs.into_iter().map(|(a, b, margin)| (margin, a, b)).take(self.max_pairs).collect()
@@ -161,8 +161,8 @@ impl Dedupe {
         crate::outputs::check(&[&self.file, Path::new(&self.reading.model)], &outputs)?;
         let Texts { texts, numbers, .. } = self.reading.texts(&self.file, &[])?;
         let opened = self.reading.open(context)?;
-        let embedder = self.reading.embedder(&opened)?;
-        let rows = embed(&embedder, &texts, embedder.default_prompt())?;
+        let encoder = self.reading.encoder(&opened)?;
+        let rows = embed(&encoder, &texts, encoder.default_prompt())?;
         let duplicates = dedupe(context, rows.view(), self.threshold)?;
         let kept = duplicates.kept();
         errln!("{} of {} texts kept", kept.len(), texts.len());

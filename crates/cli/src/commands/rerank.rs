@@ -2,7 +2,7 @@
 
 use crate::cross_encoder::{CrossEncoderArguments, print_truncated};
 use crate::precision::PrecisionArgument;
-use crate::store_arguments::{StoreModelArguments, embedder_for};
+use crate::store_arguments::{StoreModelArguments, encoder_for};
 use anyhow::{Result, bail};
 use maana::data::{DataError, Table};
 use maana::kernels::Context;
@@ -82,19 +82,19 @@ impl Rerank {
             bail!("--column: {} is a store, whose documents have one text", self.documents.display());
         }
         let store = location.read()?;
-        let encoder = self.encoder.open(&self.model, context)?;
-        check_ranks(&encoder)?;
+        let cross_encoder = self.encoder.open(&self.model, context)?;
+        check_ranks(&cross_encoder)?;
         let of_store = StoreModelArguments {
             model: self.store_model.clone(),
             precision: PrecisionArgument { precision: self.encoder.precision.precision },
         };
         let opened = of_store.open(&*store, crate::terminal::storage_for(self.query.len()), context)?;
-        let embedder = embedder_for(&opened, &*store)?;
+        let encoder = encoder_for(&opened, &*store)?;
         let k = self.candidates.unwrap_or(CANDIDATES).max(self.k.unwrap_or_default());
         let options = SearchOptions { k, ..SearchOptions::default() };
-        let mut answers = maana::search::search(&*store, &embedder, context, &[&self.query], &options)?;
-        let hits = rerank_hits(&encoder, &self.query, answers.hits.remove(0), self.k.unwrap_or(k))?;
-        print_truncated(&encoder);
+        let mut answers = maana::search::search(&*store, &encoder, context, &[&self.query], &options)?;
+        let hits = rerank_hits(&cross_encoder, &self.query, answers.hits.remove(0), self.k.unwrap_or(k))?;
+        print_truncated(&cross_encoder);
         for hit in &hits {
             match self.json {
                 true => outln!("{}", serde_json::json!(hit))?,

@@ -1,6 +1,6 @@
 //! `maana search`
 
-use crate::store_arguments::{StoreModelArguments, embedder_for};
+use crate::store_arguments::{StoreModelArguments, encoder_for};
 use anyhow::{Context as _, Result, bail};
 use maana::data::{Blanks, TextStream};
 use maana::kernels::Context;
@@ -101,15 +101,15 @@ impl Search {
         let store = StoreLocation::parse(&self.store)?.read()?;
         let storage = crate::terminal::storage_for(queries.iter().map(|query| query.len()).sum());
         let opened = self.model.open(&*store, storage, context)?;
-        let embedder = embedder_for(&opened, &*store)?;
-        let embedder = crate::prompts::with_prompts(embedder, self.prompt.query_prompt.as_deref(), None)?;
-        crate::prompts::print_prompts(&embedder, &[maana::model::Role::Query]);
-        let answers = maana::search::search(&*store, &embedder, context, &queries, &options)?;
+        let encoder = encoder_for(&opened, &*store)?;
+        let encoder = crate::prompts::with_prompts(encoder, self.prompt.query_prompt.as_deref(), None)?;
+        crate::prompts::print_prompts(&encoder, &[maana::model::Role::Query]);
+        let answers = maana::search::search(&*store, &encoder, context, &queries, &options)?;
         print_strategy(&answers.strategy);
         match cross_encoder {
             None => print_answers(&queries, &answers.hits, self.json, print),
-            Some(encoder) => {
-                let reranked = super::rerank::rerank_all(&encoder, &queries, answers.hits, self.k)?;
+            Some(cross_encoder) => {
+                let reranked = super::rerank::rerank_all(&cross_encoder, &queries, answers.hits, self.k)?;
                 print_answers(&queries, &reranked, self.json, super::rerank::print_hit)
             }
         }

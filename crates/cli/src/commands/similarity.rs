@@ -56,12 +56,12 @@ impl Similarity {
             None => crate::terminal::storage_for(self.texts.iter().map(String::len).sum()),
         };
         let opened = crate::terminal::open_model(storage, &self.model, context, self.precision.precision)?;
-        let embedder = crate::terminal::embedder(&opened, self.dim)?;
+        let encoder = crate::terminal::encoder(&opened, self.dim)?;
         if let Some(path) = &self.pairs {
-            return self.pairs(path, &embedder);
+            return self.pairs(path, &encoder);
         }
         let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
-        let matrix = maana::similarity::similarities(&embedder, context, &texts)?;
+        let matrix = maana::similarity::similarities(&encoder, context, &texts)?;
         if self.json {
             let rows: Vec<&[f32]> = (0..matrix.rows()).map(|row| matrix.row(row)).collect();
             outln!("{}", serde_json::json!({"texts": texts, "similarities": rows}))?;
@@ -77,7 +77,7 @@ impl Similarity {
         Ok(())
     }
 
-    fn pairs(&self, path: &Path, embedder: &TextEncoder) -> Result<()> {
+    fn pairs(&self, path: &Path, encoder: &TextEncoder) -> Result<()> {
         let table = Table::open(path, self.header.as_deref())?;
         let texts = table.columns().iter().filter(|column| column.holds_texts());
         let columns: Vec<String> = match self.columns.as_slice() {
@@ -92,7 +92,7 @@ impl Similarity {
             return Err(DataError::NoRows { path: path.display().to_string() }.into());
         }
         let json = self.json || is_jsonl(self.output.as_deref());
-        let lines = maana::similarity::pairs(embedder, records, self.allow_blank).map(|pair| {
+        let lines = maana::similarity::pairs(encoder, records, self.allow_blank).map(|pair| {
             let pair = pair?;
             let [a, b] = &pair.texts;
             Ok(match json {

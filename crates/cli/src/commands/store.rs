@@ -2,7 +2,7 @@
 //! stores.
 
 use super::mine::embed;
-use crate::store_arguments::{GraphArgument, StoreModelArguments, embedder_for};
+use crate::store_arguments::{GraphArgument, StoreModelArguments, encoder_for};
 use anyhow::{Result, bail};
 use maana::data::{Blanks, Table, TextStream};
 use maana::kernels::{Context, Matrix};
@@ -78,8 +78,8 @@ impl Compact {
             None => None,
             Some(texts) => {
                 let opened = self.model.open(&*writer, WeightStorage::Packed, context)?;
-                let embedder = embedder_for(&opened, &*writer)?;
-                Some(embed(&embedder.for_role(Role::Query), &texts, embedder.role_prompt(Role::Query))?)
+                let encoder = encoder_for(&opened, &*writer)?;
+                Some(embed(&encoder.for_role(Role::Query), &texts, encoder.role_prompt(Role::Query))?)
             }
         };
         let queries = queries.as_ref().map(Matrix::view);

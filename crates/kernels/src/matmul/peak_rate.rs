@@ -14,8 +14,8 @@ use crate::matrix::Rows;
 use crate::precision::Precision;
 use std::time::Instant;
 
-/// Rows whose left operand stays in registers.
-const ROWS: usize = 4;
+/// Most rows whose left operand stays in registers.
+const MOST_ROWS: usize = 8;
 /// Bytes of the panel: three quarters of a first-level cache of 32 KB.
 const PANEL_BYTES: usize = 24 << 10;
 
@@ -30,7 +30,8 @@ fn rate(context: &Context, precision: Precision, rounds: usize) -> f64 {
     const TRIES: usize = 12;
     let variant = KernelVariant::expanded(context.isa(), precision);
     let depth = PANEL_BYTES / variant.unpacked_panel_bytes(1);
-    let operations = 2 * ROWS * variant.nr * variant.k_per_word * depth * rounds * context.threads();
+    let (rows, _) = register_loop(variant.isa, variant.precision);
+    let operations = 2 * rows * variant.nr * variant.k_per_word * depth * rounds * context.threads();
     let compute = |_: usize| {
         // Floats that have to be rounded: emulated multiply-adds are faster for others.
         let word = match variant.lhs {
@@ -38,9 +39,9 @@ fn rate(context: &Context, precision: Precision, rounds: usize) -> f64 {
             LhsFormat::Bf16Pairs | LhsFormat::BytePairs | LhsFormat::ByteQuads => 0,
         };
         let rhs = panel(&variant, depth, &vec![0.7; depth * variant.k_per_word * variant.nr]);
-        let mut sums = vec![0u32; ROWS * variant.nr];
+        let mut sums = vec![0u32; rows * variant.nr];
         for _ in 0..rounds {
-            multiply(&variant, [word; ROWS], rhs.panel(0, 0..depth), depth, &mut sums);
+            multiply(&variant, [word; MOST_ROWS], rhs.panel(0, 0..depth), depth, &mut sums);
         }
         std::hint::black_box(&sums);
     };
@@ -60,48 +61,51 @@ fn panel(variant: &KernelVariant, depth: usize, values: &[f32]) -> PackedMatrix 
 
 /// `sums[i][j] = Σ lhs[i] · panel[d][j]` over the depth: a product whose left operand has the same
 /// word at every depth.
-fn multiply(variant: &KernelVariant, lhs: [u32; ROWS], panel: &[u8], depth: usize, sums: &mut [u32]) {
-    assert!(panel.len() >= variant.unpacked_panel_bytes(depth) && sums.len() == ROWS * variant.nr, "one tile");
+fn multiply(variant: &KernelVariant, lhs: [u32; MOST_ROWS], panel: &[u8], depth: usize, sums: &mut [u32]) {
+    let (rows, register_loop) = register_loop(variant.isa, variant.precision);
+    assert!(panel.len() >= variant.unpacked_panel_bytes(depth) && sums.len() == rows * variant.nr, "one tile");
     // SAFETY: the sizes were checked above, and detection has seen the instructions of the
     // instruction set.
-    unsafe { register_loop(variant.isa, variant.precision)(lhs, panel.as_ptr(), depth, sums.as_mut_ptr()) };
+    unsafe { register_loop(lhs, panel.as_ptr(), depth, sums.as_mut_ptr()) };
 }
 
 /// A loop over the depth of a panel.
 ///
 /// # Safety
-/// The machine has the instructions; a panel of this depth can be read, and a tile of `ROWS` rows
-/// written.
-type RegisterLoop = unsafe fn(lhs: [u32; ROWS], panel: *const u8, depth: usize, sums: *mut u32);
+/// The machine has the instructions; a panel of this depth can be read, and a tile of the loop's
+/// rows written.
+type RegisterLoop = unsafe fn(lhs: [u32; MOST_ROWS], panel: *const u8, depth: usize, sums: *mut u32);
 
-fn register_loop(isa: InstructionSet, precision: Precision) -> RegisterLoop {
+/// Returns a loop and its number of rows: as many as there are registers for, so that enough sums
+/// are independent of one another to hide the time that an instruction takes.
+fn register_loop(isa: InstructionSet, precision: Precision) -> (usize, RegisterLoop) {
     use Precision::{Bf16, F32, Int8};
     match (precision, isa.level()) {
-        (F32, Level::Portable) => f32_portable,
-        (Bf16, Level::Portable) => bf16_portable,
-        (Int8, Level::Portable) => int8_portable,
+        (F32, Level::Portable) => (4, f32_portable),
+        (Bf16, Level::Portable) => (4, bf16_portable),
+        (Int8, Level::Portable) => (4, int8_portable),
         #[cfg(target_arch = "aarch64")]
-        (F32 | Bf16, Level::Neon) => f32_neon,
+        (F32 | Bf16, Level::Neon) => (4, f32_neon),
         #[cfg(target_arch = "aarch64")]
-        (Int8, Level::Neon) => int8_neon,
+        (Int8, Level::Neon) => (4, int8_neon),
         #[cfg(target_arch = "x86_64")]
-        (F32 | Bf16, Level::Avx2) => f32_avx2,
+        (F32 | Bf16, Level::Avx2) => (4, f32_avx2),
         #[cfg(target_arch = "x86_64")]
-        (Int8, Level::Avx2 | Level::Avx512) => int8_avx2,
+        (Int8, Level::Avx2 | Level::Avx512) => (4, int8_avx2),
         #[cfg(target_arch = "x86_64")]
-        (Bf16, Level::Avx512Bf16) => bf16_avx512bf16,
+        (Bf16, Level::Avx512Bf16) => (8, bf16_avx512bf16),
         #[cfg(target_arch = "x86_64")]
-        (F32 | Bf16, _) => f32_avx512,
+        (F32 | Bf16, _) => (8, f32_avx512),
         #[cfg(target_arch = "x86_64")]
-        (Int8, _) => int8_avx512vnni,
+        (Int8, _) => (8, int8_avx512vnni),
     }
 }
 
 /// # Safety
 /// As [`RegisterLoop`].
 #[inline(always)]
-unsafe fn in_registers<A: Arithmetic, const V: usize>(
-    lhs: [u32; ROWS],
+unsafe fn in_registers<A: Arithmetic, const R: usize, const V: usize>(
+    lhs: [u32; MOST_ROWS],
     panel: *const u8,
     depth: usize,
     into: *mut u32,
@@ -109,8 +113,8 @@ unsafe fn in_registers<A: Arithmetic, const V: usize>(
     // SAFETY: the caller promises that panel and sums can be read and written, and the
     // instructions.
     unsafe {
-        let lhs: [A::Lhs; ROWS] = std::array::from_fn(|i| A::lhs(&lhs[i]));
-        let mut sums = [[A::zero(); V]; ROWS];
+        let lhs: [A::Lhs; R] = std::array::from_fn(|i| A::lhs(&lhs[i]));
+        let mut sums = [[A::zero(); V]; R];
         for d in 0..depth {
             for v in 0..V {
                 let rhs = A::rhs(panel.add((d * V + v) * A::RHS_BYTES));
@@ -128,37 +132,37 @@ unsafe fn in_registers<A: Arithmetic, const V: usize>(
 }
 
 macro_rules! register_loops {
-    ($($features:ident $name:ident: $arithmetic:ty, $vectors:literal registers;)*) => {
+    ($($features:ident $name:ident: $arithmetic:ty, $rows:literal rows, $vectors:literal registers;)*) => {
         $(features!($features, with_target_features! {
             /// # Safety
             /// As [`RegisterLoop`].
-            unsafe fn $name(lhs: [u32; ROWS], panel: *const u8, depth: usize, sums: *mut u32) {
+            unsafe fn $name(lhs: [u32; MOST_ROWS], panel: *const u8, depth: usize, sums: *mut u32) {
                 // SAFETY: as the caller promises.
-                unsafe { in_registers::<$arithmetic, $vectors>(lhs, panel, depth, sums) }
+                unsafe { in_registers::<$arithmetic, $rows, $vectors>(lhs, panel, depth, sums) }
             }
         });)*
     };
 }
 
 register_loops! {
-    portable f32_portable: portable::Floats, 1 registers;
-    portable bf16_portable: portable::RoundedFloats, 1 registers;
-    portable int8_portable: portable::Bytes, 1 registers;
+    portable f32_portable: portable::Floats, 4 rows, 1 registers;
+    portable bf16_portable: portable::RoundedFloats, 4 rows, 1 registers;
+    portable int8_portable: portable::Bytes, 4 rows, 1 registers;
 }
 
 #[cfg(target_arch = "x86_64")]
 register_loops! {
-    avx2 f32_avx2: avx2::Floats, 2 registers;
-    avx2 int8_avx2: avx2::Bytes, 2 registers;
-    avx512 f32_avx512: avx512::Floats, 2 registers;
-    avx512vnni int8_avx512vnni: avx512::Bytes, 2 registers;
-    avx512bf16 bf16_avx512bf16: avx512::Bf16, 2 registers;
+    avx2 f32_avx2: avx2::Floats, 4 rows, 2 registers;
+    avx2 int8_avx2: avx2::Bytes, 4 rows, 2 registers;
+    avx512 f32_avx512: avx512::Floats, 8 rows, 2 registers;
+    avx512vnni int8_avx512vnni: avx512::Bytes, 8 rows, 2 registers;
+    avx512bf16 bf16_avx512bf16: avx512::Bf16, 8 rows, 2 registers;
 }
 
 #[cfg(target_arch = "aarch64")]
 register_loops! {
-    neon f32_neon: neon::Floats, 4 registers;
-    neon int8_neon: neon::Bytes, 4 registers;
+    neon f32_neon: neon::Floats, 4 rows, 4 registers;
+    neon int8_neon: neon::Bytes, 4 rows, 4 registers;
 }
 
 #[cfg(test)]
@@ -187,14 +191,17 @@ mod tests {
             let depth = 37;
             let rhs = panel(&variant, depth, &noise(depth * variant.k_per_word * variant.nr, 1));
             let rhs = rhs.panel(0, 0..depth);
-            let lhs: [u32; ROWS] = match variant.lhs {
-                LhsFormat::F32 | LhsFormat::RoundedF32 => [1.0, -2.0, 0.5, 3.0].map(f32::to_bits),
-                _ => [0x0002_0001, 0x0005_0004, 0x0001_0001, 0x0009_0002],
+            let (rows, _) = register_loop(variant.isa, variant.precision);
+            let lhs: [u32; MOST_ROWS] = match variant.lhs {
+                LhsFormat::F32 | LhsFormat::RoundedF32 => {
+                    [1.0, -2.0, 0.5, 3.0, -1.0, 0.25, 7.0, -6.0].map(f32::to_bits)
+                }
+                _ => std::array::from_fn(|row| 0x0002_0001 + 0x0003_0001 * row as u32),
             };
-            let mut sums = vec![0u32; ROWS * variant.nr];
+            let mut sums = vec![0u32; rows * variant.nr];
             multiply(&variant, lhs, rhs, depth, &mut sums);
-            let words: Vec<u32> = lhs.iter().flat_map(|word| std::iter::repeat_n(*word, depth)).collect();
-            let mut expected = vec![0.0f32; ROWS * variant.nr];
+            let words: Vec<u32> = lhs[..rows].iter().flat_map(|word| std::iter::repeat_n(*word, depth)).collect();
+            let mut expected = vec![0.0f32; rows * variant.nr];
             let lhs = Lhs { words: &words, layout: Layout::RowMajor(depth) };
             variant.multiply(lhs, rhs, depth, Block::new(&mut expected, variant.nr), false);
             let expected: Vec<u32> = expected.iter().map(|sum| sum.to_bits()).collect();

@@ -92,10 +92,10 @@ fn embedded_examples(
     context: &Context,
 ) -> Result<Examples, FinetuneError> {
     let texts = examples(texts);
-    let embedder = TextEncoder::new(model.inference(), context)?;
+    let encoder = TextEncoder::new(model.inference(), context)?;
     let borrowed: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let embedder = if embedder.expect_tower().is_ok() { embedder } else { embedder.for_role(Role::Document) };
-    let similarities = crate::similarity::similarities(&embedder, context, &borrowed)?;
+    let encoder = if encoder.expect_tower().is_ok() { encoder } else { encoder.for_role(Role::Document) };
+    let similarities = crate::similarity::similarities(&encoder, context, &borrowed)?;
     Ok(Examples { texts, pairs: Vec::new(), values: rows(&similarities) })
 }
 

@@ -15,12 +15,12 @@ use maana_vectors::fusion::{USUAL_CONSTANT, fuse};
 use maana_vectors::search::{Hit, Metric};
 use std::collections::{HashMap, HashSet};
 
-/// Begins a store for the embedder's vectors, or continues one that was begun.
-pub(super) fn begin(target: &Target, embedder: &TextEncoder, made_by: &str, half: bool) -> Result<Store, SearchError> {
-    let metric = metric(embedder.similarity());
-    let header = Header::new(embedder.dimension(), metric, half, &embedder.fingerprint(), made_by);
-    let header = header.with_precision(embedder.precision().name());
-    let header = header.with_document_prompt(embedder.role_prompt(Role::Document));
+/// Begins a store for the encoder's vectors, or continues one that was begun.
+pub(super) fn begin(target: &Target, encoder: &TextEncoder, made_by: &str, half: bool) -> Result<Store, SearchError> {
+    let metric = metric(encoder.similarity());
+    let header = Header::new(encoder.dimension(), metric, half, &encoder.fingerprint(), made_by);
+    let header = header.with_precision(encoder.precision().name());
+    let header = header.with_document_prompt(encoder.role_prompt(Role::Document));
     Ok(Store::begin(target, header)?)
 }
 

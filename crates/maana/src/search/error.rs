@@ -46,7 +46,7 @@ pub enum SearchError {
     OtherPrecision {
         /// Precision of the store.
         store: String,
-        /// Precision of the embedder.
+        /// Precision of the encoder.
         ours: &'static str,
     },
     /// Documents with another prompt than the store's.
@@ -57,7 +57,7 @@ pub enum SearchError {
     OtherPrompt {
         /// Prompt of the store.
         store: String,
-        /// Prompt of the embedder.
+        /// Prompt of the encoder.
         ours: String,
     },
     /// A filter for a field that no document has.

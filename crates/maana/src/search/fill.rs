@@ -35,7 +35,7 @@ pub struct Indexed {
 /// file cannot be read, lacks a column or has an id twice; if the store cannot be written.
 /// Documents that were reported to `progress` remain.
 pub fn add(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     writer: &mut dyn WriteStore,
     corpus: &Path,
     fields: &Fields,
@@ -45,7 +45,7 @@ pub fn add(
     if !corpus.has_id {
         corpus.numbered_from = greatest_number(writer)?;
     }
-    fill(embedder, writer, &mut corpus, false, progress)
+    fill(encoder, writer, &mut corpus, false, progress)
 }
 
 /// Fills a store that was begun with the documents of a file. Documents of an interrupted run
@@ -54,7 +54,7 @@ pub fn add(
 /// # Errors
 /// As [`add`].
 pub fn index(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     writer: &mut dyn WriteStore,
     corpus: &Path,
     fields: &Fields,
@@ -62,7 +62,7 @@ pub fn index(
 ) -> Result<Indexed, SearchError> {
     let mut corpus = Corpus::open(corpus, fields)?;
     let continues = writer.documents()? > 0;
-    let mut indexed = fill(embedder, writer, &mut corpus, continues, progress)?;
+    let mut indexed = fill(encoder, writer, &mut corpus, continues, progress)?;
     if continues {
         let ids = writer.ids()?;
         let others: Vec<&str> = ids.iter().map(String::as_str).filter(|id| !corpus.seen.contains_key(*id)).collect();
@@ -78,11 +78,11 @@ pub fn index(
 /// If another model made the store, or the same in another precision or with another prompt; if an
 /// id occurs twice; if a text cannot be embedded, or the store cannot be written.
 pub fn add_documents(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     writer: &mut dyn WriteStore,
     documents: Vec<(Option<String>, Content)>,
 ) -> Result<Added, SearchError> {
-    expect_encoder(embedder, writer)?;
+    expect_encoder(encoder, writer)?;
     let has_ids = documents.iter().all(|(id, _)| id.is_some());
     let last = if has_ids { 0 } else { greatest_number(writer)? };
     let numbered = documents.into_iter().zip(1..).map(|((id, content), number): (_, u64)| {
@@ -96,19 +96,19 @@ pub fn add_documents(
     }
     let mut added = Added::default();
     for chunk in documents.chunks(CHUNK) {
-        add_chunk(embedder, writer, chunk, &mut added)?;
+        add_chunk(encoder, writer, chunk, &mut added)?;
     }
     Ok(added)
 }
 
 /// Checks that the encoder's vectors may be added to the store.
-fn expect_encoder(embedder: &TextEncoder, writer: &dyn WriteStore) -> Result<(), SearchError> {
-    writer.expect_fingerprint(&embedder.fingerprint(), writer.made_by())?;
-    let ours = embedder.precision().name();
+fn expect_encoder(encoder: &TextEncoder, writer: &dyn WriteStore) -> Result<(), SearchError> {
+    writer.expect_fingerprint(&encoder.fingerprint(), writer.made_by())?;
+    let ours = encoder.precision().name();
     if let Some(store) = writer.precision().filter(|store| *store != ours) {
         return Err(SearchError::OtherPrecision { store: store.to_owned(), ours });
     }
-    let ours = embedder.role_prompt(Role::Document);
+    let ours = encoder.role_prompt(Role::Document);
     if let Some(store) = writer.document_prompt().filter(|store| *store != ours) {
         return Err(SearchError::OtherPrompt { store: store.to_owned(), ours: ours.to_owned() });
     }
@@ -122,13 +122,13 @@ fn greatest_number(writer: &dyn WriteStore) -> Result<u64, SearchError> {
 
 /// Embeds documents, adds them, and counts them.
 fn add_chunk(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     writer: &mut dyn WriteStore,
     chunk: &[(String, Content)],
     added: &mut Added,
 ) -> Result<(), SearchError> {
     let texts: Vec<&str> = chunk.iter().map(|(_, content)| content.text.as_str()).collect();
-    let vectors = embed_role(embedder, &texts, Role::Document)?;
+    let vectors = embed_role(encoder, &texts, Role::Document)?;
     let outcome = writer.add(chunk, vectors.view())?;
     added.new += outcome.new;
     added.replaced += outcome.replaced;
@@ -137,13 +137,13 @@ fn add_chunk(
 
 /// Adds the documents of a file; with `skip_held` except those that the store already has.
 fn fill(
-    embedder: &TextEncoder,
+    encoder: &TextEncoder,
     writer: &mut dyn WriteStore,
     corpus: &mut Corpus,
     skip_held: bool,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Indexed, SearchError> {
-    expect_encoder(embedder, writer)?;
+    expect_encoder(encoder, writer)?;
     let mut indexed = Indexed { chosen: corpus.chosen.take(), ..Indexed::default() };
     loop {
         let mut chunk = corpus.next_chunk()?;
@@ -157,7 +157,7 @@ fn fill(
             indexed.held += before - chunk.len();
         }
         let added = &mut indexed.added;
-        add_chunk(embedder, writer, &chunk, added)?;
+        add_chunk(encoder, writer, &chunk, added)?;
         indexed.skipped = corpus.skipped;
         progress((added.new + added.replaced + indexed.held) as u64);
     }

@@ -16,27 +16,27 @@ use maana_vectors::store::{Document, Store, StoreHeader, Stored, Writer};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// Creates a store for the embedder's vectors in a folder;
+/// Creates a store for the encoder's vectors in a folder;
 /// [`StoreLocation::begin`](super::StoreLocation::begin) creates one anywhere.
 ///
 /// # Errors
 /// If there is a store already, or the folder cannot be written.
-pub fn create(folder: &Path, embedder: &TextEncoder, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
-    Ok(Writer::create(folder, header(embedder, made_by, stored))?)
+pub fn create(folder: &Path, encoder: &TextEncoder, made_by: &str, stored: Stored) -> Result<Writer, SearchError> {
+    Ok(Writer::create(folder, header(encoder, made_by, stored))?)
 }
 
 /// Begins a store, or continues one that was begun.
-pub(super) fn begin(folder: &Path, embedder: &TextEncoder, made_by: &str, half: bool) -> Result<Writer, SearchError> {
+pub(super) fn begin(folder: &Path, encoder: &TextEncoder, made_by: &str, half: bool) -> Result<Writer, SearchError> {
     let stored = if half { Stored::Bf16 } else { Stored::F32 };
-    Ok(Writer::begin(folder, header(embedder, made_by, stored))?)
+    Ok(Writer::begin(folder, header(encoder, made_by, stored))?)
 }
 
-/// Returns the header of a store for the embedder's vectors.
-fn header(embedder: &TextEncoder, made_by: &str, stored: Stored) -> StoreHeader {
-    let metric = metric(embedder.similarity());
-    let header = StoreHeader::new(embedder.dimension(), metric, stored, &embedder.fingerprint(), made_by);
-    let header = header.with_precision(embedder.precision().name());
-    header.with_document_prompt(embedder.role_prompt(Role::Document))
+/// Returns the header of a store for the encoder's vectors.
+fn header(encoder: &TextEncoder, made_by: &str, stored: Stored) -> StoreHeader {
+    let metric = metric(encoder.similarity());
+    let header = StoreHeader::new(encoder.dimension(), metric, stored, &encoder.fingerprint(), made_by);
+    let header = header.with_precision(encoder.precision().name());
+    header.with_document_prompt(encoder.role_prompt(Role::Document))
 }
 
 /// A view of a folder's state: a reader of one state, or the writer, which reads its own latest

@@ -78,18 +78,18 @@ impl StoreLocation {
         })
     }
 
-    /// Begins a store for the embedder's vectors, which can be read only after
+    /// Begins a store for the encoder's vectors, which can be read only after
     /// [`WriteStore::finish`], or continues one that was begun for the same vectors; one for other
     /// vectors is replaced. With `half`, values take two bytes: bf16 in a folder, f16 in a
     /// database.
     ///
     /// # Errors
     /// If there is a finished store already, or it cannot be created.
-    pub fn begin(&self, embedder: &TextEncoder, made_by: &str, half: bool) -> Result<Box<dyn WriteStore>, SearchError> {
+    pub fn begin(&self, encoder: &TextEncoder, made_by: &str, half: bool) -> Result<Box<dyn WriteStore>, SearchError> {
         Ok(match self {
-            Self::Folder(folder) => Box::new(folder::begin(folder, embedder, made_by, half)?),
+            Self::Folder(folder) => Box::new(folder::begin(folder, encoder, made_by, half)?),
             #[cfg(feature = "postgres")]
-            Self::Postgres(target) => Box::new(database::begin(target, embedder, made_by, half)?),
+            Self::Postgres(target) => Box::new(database::begin(target, encoder, made_by, half)?),
         })
     }
 

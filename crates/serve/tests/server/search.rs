@@ -32,9 +32,9 @@ fn fields() -> Fields {
 
 fn store(folder: &Path) -> PathBuf {
     let path = folder.join("store");
-    let embedder = encoder();
-    let mut writer = create(&path, &embedder, &tiny().display().to_string(), Stored::F32).unwrap();
-    add(&embedder, &mut writer, &corpus(folder, &DOCUMENTS), &fields(), &mut |_| {}).unwrap();
+    let encoder = encoder();
+    let mut writer = create(&path, &encoder, &tiny().display().to_string(), Stored::F32).unwrap();
+    add(&encoder, &mut writer, &corpus(folder, &DOCUMENTS), &fields(), &mut |_| {}).unwrap();
     path
 }
 
@@ -54,7 +54,7 @@ fn hits_are_those_of_the_command_line() {
     let path = store(folder.path());
     let server = Server::with(|settings| settings.index = Some(StoreLocation::Folder(path.clone())));
     let (context, opened) = (Context::new(1), Searcher::open(&path).unwrap());
-    let embedder = encoder();
+    let encoder = encoder();
     let queries = ["the river", "mahindi"];
     for (dim, hybrid, filters) in [
         (None, false, vec![]),
@@ -63,7 +63,7 @@ fn hits_are_those_of_the_command_line() {
         (None, false, vec![("lang".to_owned(), "sw".to_owned())]),
     ] {
         let question = SearchOptions { k: 3, dim, hybrid, filters: filters.clone(), ..SearchOptions::default() };
-        let expected = maana::search::search(&opened, &embedder, &context, &queries, &question).unwrap();
+        let expected = maana::search::search(&opened, &encoder, &context, &queries, &question).unwrap();
         let filter: serde_json::Map<String, Value> =
             filters.into_iter().map(|(name, value)| (name, value.into())).collect();
         let body = json!({"query": queries, "k": 3, "dimensions": dim, "hybrid": hybrid, "filter": filter});
@@ -118,9 +118,9 @@ fn the_store_follows_its_writer() {
         answer["results"][0]["hits"][0]["id"].as_str().unwrap().to_owned()
     };
     assert_eq!(first("the river"), "c");
-    let embedder = encoder();
+    let encoder = encoder();
     let mut writer = Writer::open(&path).unwrap();
-    add(&embedder, &mut writer, &corpus(folder.path(), &[("new", "quite new", "en")]), &fields(), &mut |_| {}).unwrap();
+    add(&encoder, &mut writer, &corpus(folder.path(), &[("new", "quite new", "en")]), &fields(), &mut |_| {}).unwrap();
     assert_eq!(first("quite new"), "new");
     writer.delete(&["c"]).unwrap();
     assert_ne!(first("the river"), "c");
@@ -152,15 +152,15 @@ fn a_store_of_another_model_is_refused_at_the_start() {
 fn labels_are_those_of_the_classifier() {
     let folder = tempfile::tempdir().unwrap();
     let context = Context::new(1);
-    let embedder = encoder();
+    let encoder = encoder();
     let texts: Vec<String> =
         (0..24).map(|n| if n % 2 == 0 { format!("the house {n}") } else { format!("habari ya {n}") }).collect();
     let labels: Vec<String> = (0..24).map(|n| if n % 2 == 0 { "en".into() } else { "sw".into() }).collect();
-    let (head, _) = fit_head(&embedder, &context, "tiny", &texts, &labels, Kind::Logistic, &mut |_| {}).unwrap();
+    let (head, _) = fit_head(&encoder, &context, "tiny", &texts, &labels, Kind::Logistic, &mut |_| {}).unwrap();
     let file = head.save(folder.path()).unwrap();
     let server = Server::with(|settings| settings.head = Some(file));
     let asked: Vec<String> = vec!["the house".into(), "habari".into()];
-    let expected = head.predict(&embedder, &context, &asked, &mut |_| {}).unwrap();
+    let expected = head.predict(&encoder, &context, &asked, &mut |_| {}).unwrap();
     let answer = server.post("/classify", &json!({"inputs": asked}).to_string()).json(200);
     check("post", "/classify", 200, &answer);
     for (row, labels) in answer.as_array().unwrap().iter().enumerate() {

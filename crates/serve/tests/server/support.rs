@@ -262,8 +262,8 @@ pub(crate) fn encoder() -> TextEncoder {
 
 /// Returns the embeddings of `maana encode --dim` for each text by itself.
 pub(crate) fn encoded(texts: &[&str], dimension: usize) -> Vec<Vec<f32>> {
-    let embedder = encoder().with_dimension(dimension).unwrap();
-    let one = |text: &&str| embedder.embed(&[text], "").map(Matrix::into_vec).unwrap();
+    let encoder = encoder().with_dimension(dimension).unwrap();
+    let one = |text: &&str| encoder.embed(&[text], "").map(Matrix::into_vec).unwrap();
     texts.iter().map(one).collect()
 }
 

@@ -33,14 +33,14 @@ impl Evaluate {
             let measures = match model.spec().task() {
                 Task::Embed => {
                     self.check_of_embeddings()?;
-                    let embedder = self.embedder(&TextEncoder::new(model, context)?)?;
+                    let encoder = self.text_encoder(&TextEncoder::new(model, context)?)?;
                     if is_first {
-                        crate::prompts::print_prompts(&embedder, &[Role::Query, Role::Document]);
+                        crate::prompts::print_prompts(&encoder, &[Role::Query, Role::Document]);
                     }
                     if dims.is_empty() {
-                        dims.push(embedder.dimension());
+                        dims.push(encoder.dimension());
                     }
-                    let measuring = Measuring::new(&embedder, context, &dims);
+                    let measuring = Measuring::new(&encoder, context, &dims);
                     suite(&sets, |set| set.measure(&measuring))?
                 }
                 Task::Score(_) => {
