@@ -81,7 +81,7 @@ def evaluate():
     model = open_model(dtype=torch.bfloat16 if arguments.precision == "bf16" else torch.float32)
     named = lambda file: {row["_id"]: row["text"] for row in protocol.rows(os.path.join(arguments.set, file))}
     queries, corpus = named("queries.jsonl"), named("corpus.jsonl")
-    with open(os.path.join(arguments.set, "qrels.tsv"), encoding="utf-8") as lines:
+    with open(os.path.join(arguments.set, "qrels", "test.tsv"), encoding="utf-8") as lines:
         judgements = list(csv.DictReader(lines, delimiter="\t"))
     relevant = {}
     for row in judgements:
