@@ -34,7 +34,7 @@ def rates():
 def rounded(value):
     """Return a number with two digits that matter, and a comma between thousands."""
     digits = len(str(int(value)))
-    return f"{round(value, 2 - digits):,.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{round(value, 2 - digits):,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def size(count):

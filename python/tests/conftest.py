@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from maana import SentenceTransformer
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = str(ROOT / "golden" / "tiny-bert")
+
+# Shells let programs in the background ignore this signal, and the programs of tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
