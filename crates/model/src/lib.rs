@@ -30,6 +30,7 @@ mod static_model;
 mod summary;
 mod task;
 mod text_encoder;
+mod torch_file;
 mod trainable;
 mod training_model;
 mod weights;

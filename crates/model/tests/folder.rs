@@ -312,7 +312,7 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
         ),
         (
             |f| std::fs::rename(f.join("model.safetensors"), f.join("pytorch_model.bin")).unwrap(),
-            &["pytorch_model.bin", "convert it in Python"],
+            &["pytorch_model.bin", "not a sound file of PyTorch", "fetch it again"],
         ),
         (|f| std::fs::write(f.join("model.safetensors"), "").unwrap(), &["model.safetensors", "damaged or cut short"]),
         (

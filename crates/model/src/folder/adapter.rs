@@ -1,23 +1,23 @@
 //! Folders of low-rank adapters as PEFT writes them: `adapter_config.json` and
-//! `adapter_model.safetensors`, with or without the modules of Sentence Transformers.
+//! `adapter_model.safetensors` or `adapter_model.bin`, with or without the modules of Sentence Transformers.
 
 use super::head::name_in_file;
 use super::modules::{read_modules, transformer_folder};
 use super::scoring::is_cross_encoder;
+use super::tensor_file;
+use super::weight_paths::{ADAPTER, adapter_path};
 use super::written::{write_json, write_tensors};
 use crate::json::{Fields, read_object};
 use crate::lora::{AdaptedTower, Lora, adapter_name, add_product};
 use crate::spec::ModelSpec;
-use crate::weights::{Layout, is_floating, to_floats};
+use crate::weights::{Layout, StoredTensor, is_floating, to_floats};
 use crate::{LoraSettings, ModelError};
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+use maana_files::MappedFile;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
-const TENSORS: &str = "adapter_model.safetensors";
 /// The prefix of PEFT's names.
 const PREFIX: &str = "base_model.model.";
 
@@ -69,17 +69,12 @@ pub(super) fn refuse_adapter(transformer: &Path) -> Result<(), ModelError> {
 /// not supported.
 pub(super) fn merge(folder: &Path, prefix: &str, layout: &Layout, parameters: &mut [f32]) -> Result<(), ModelError> {
     let scale = read_scale(&folder.join(CONFIG))?;
-    let path = folder.join(TENSORS);
-    if !path.exists() {
-        let remedy = "The adapter needs its weights; fetch it again (`maana fetch NAME --again`)".into();
-        return Err(ModelError::Missing { path, remedy });
-    }
-    let bytes = maana_files::read(&path).map_err(ModelError::io(&path))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| ModelError::invalid(&path, error.to_string()))?;
+    let path = adapter_path(folder)?;
+    let (file, stored) = tensor_file::open(&path)?;
     let mut tensors = BTreeMap::new();
-    for (name, view) in file.iter() {
+    for (name, tensor) in &stored {
         let name = name.strip_prefix(PREFIX).unwrap_or(name);
-        tensors.insert(name.strip_prefix(prefix).unwrap_or(name), view);
+        tensors.insert(name.strip_prefix(prefix).unwrap_or(name), tensor);
     }
     for linear in &layout.linears {
         for tensor in &layout.tensors[linear.weight.tensors.clone()] {
@@ -91,17 +86,15 @@ pub(super) fn merge(folder: &Path, prefix: &str, layout: &Layout, parameters: &m
                 (None, Some(_)) => return Err(ModelError::invalid(&path, format!("tensor `{PREFIX}{a}` is missing"))),
             };
             let [outputs, inputs] = tensor.shape[..] else { unreachable!("the weight of a linear layer") };
-            let rank = a.shape().first().copied().unwrap_or_default();
-            if rank == 0 || a.shape() != [rank, inputs] || b.shape() != [outputs, rank] {
+            let rank = a.shape.first().copied().unwrap_or_default();
+            if rank == 0 || a.shape != [rank, inputs] || b.shape != [outputs, rank] {
                 let reason = format!(
                     "the adapter of `{}` has the shapes {:?} and {:?}; its base model asks for [r, {inputs}] and [{outputs}, r]",
-                    tensor.name,
-                    a.shape(),
-                    b.shape()
+                    tensor.name, a.shape, b.shape
                 );
                 return Err(ModelError::invalid(&path, reason));
             }
-            let (a, b) = (floats(&path, &tensor.name, &a)?, floats(&path, &tensor.name, &b)?);
+            let (a, b) = (floats(&file, &tensor.name, a)?, floats(&file, &tensor.name, b)?);
             add_product(&mut parameters[tensor.range.clone()], inputs, &a, &b, scale(rank));
         }
     }
@@ -110,21 +103,22 @@ pub(super) fn merge(folder: &Path, prefix: &str, layout: &Layout, parameters: &m
             &path,
             format!("tensor `{PREFIX}{name}` belongs to no linear layer of the base model"),
         )),
-        None => Ok(()),
+        None => file.check().map_err(ModelError::io(&path)),
     }
 }
 
 /// Returns the values of one matrix of the adapter of the weight `name`.
-fn floats(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, ModelError> {
-    if !is_floating(view.dtype()) {
-        let reason = format!("an adapter of `{name}` is of type {:?}; expected F32, F16, BF16 or F64", view.dtype());
-        return Err(ModelError::invalid(path, reason));
+fn floats(file: &MappedFile, name: &str, tensor: &StoredTensor) -> Result<Vec<f32>, ModelError> {
+    let StoredTensor { dtype, shape, .. } = tensor;
+    if !is_floating(*dtype) {
+        let reason = format!("an adapter of `{name}` is of type {dtype:?}; expected F32, F16, BF16 or F64");
+        return Err(ModelError::invalid(file.path(), reason));
     }
-    let mut values = vec![0.0; view.shape().iter().product()];
-    to_floats(view.dtype(), view.data(), &mut values);
+    let mut values = vec![0.0; shape.iter().product()];
+    to_floats(*dtype, &tensor.read(file)?, &mut values);
     if !values.iter().all(|value| value.is_finite()) {
         let reason = format!("the adapter of `{name}` holds a value that is not a number or infinite");
-        return Err(ModelError::invalid(path, reason));
+        return Err(ModelError::invalid(file.path(), reason));
     }
     Ok(values)
 }
@@ -169,7 +163,7 @@ pub(super) fn write(folder: &Path, lora: &Lora, tower: &AdaptedTower, spec: &Mod
             (format!("{PREFIX}{name}"), &tensor.shape[..], &arena.parameters()[tensor.range.clone()])
         })
         .collect();
-    write_tensors(&folder.join(TENSORS), &tensors)?;
+    write_tensors(&folder.join(ADAPTER[0]), &tensors)?;
     let task = if spec.has_head_in_encoder() { "SEQ_CLS" } else { "FEATURE_EXTRACTION" };
     write_json(&folder.join(CONFIG), &config(&lora.settings, tower, task))
 }

@@ -1,18 +1,17 @@
-//! `model.safetensors`, whole or in shards: the place, type and shape of every tensor. Files are
+//! The weights of a folder, whole or in shards: the place, type and shape of every tensor. Files are
 //! memory-mapped tensor by tensor; readers check afterwards that no process has written
 //! into them meanwhile ([`MappedFile::check`]).
 
+use super::tensor_file;
+use super::weight_paths::weight_paths;
 use crate::ModelError;
-use crate::json::read_json;
 use crate::spec::Carried;
-use crate::weights::{MappedTensor, Tensor, is_floating};
-use maana_files::{Map, MappedFile};
+use crate::weights::{MappedTensor, StoredTensor, Tensor, TensorBytes, is_floating};
+use maana_files::MappedFile;
 use maana_kernels::Context;
-use safetensors::tensor::Metadata;
-use safetensors::{Dtype, SafeTensors};
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use safetensors::Dtype;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 /// The files of one set of weights, and the place of each tensor in them.
 pub(crate) struct WeightFiles {
@@ -26,24 +25,19 @@ pub(crate) struct WeightFiles {
 /// The place of a tensor.
 struct Place {
     file: usize,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Range<usize>,
+    tensor: StoredTensor,
 }
 
 impl WeightFiles {
-    /// Opens `model.safetensors` of a folder, or the shards that `model.safetensors.index.json`
-    /// names. Names in the files may begin with `prefix`.
+    /// Opens the weights of a folder: `model.safetensors` or `pytorch_model.bin`, or the shards that
+    /// the index of either names. Names in the files may begin with `prefix`.
     pub(crate) fn open(folder: &Path, prefix: &str) -> Result<Self, ModelError> {
         let mut files = Vec::new();
         let mut places = HashMap::new();
-        for path in paths(folder)? {
-            let file = MappedFile::open(&path).map_err(ModelError::io(&path))?;
-            let (start, metadata) = read_header(&file)?;
-            for (name, info) in metadata.tensors() {
-                let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
-                let place = Place { file: files.len(), dtype: info.dtype, shape: info.shape.clone(), bytes };
-                if places.insert(name.clone(), place).is_some() {
+        for path in weight_paths(folder)? {
+            let (file, tensors) = tensor_file::open(&path)?;
+            for (name, tensor) in tensors {
+                if places.insert(name.clone(), Place { file: files.len(), tensor }).is_some() {
                     return Err(ModelError::invalid(&path, format!("tensor `{name}` is in two files")));
                 }
             }
@@ -82,16 +76,20 @@ impl WeightFiles {
 
     /// Returns type and shape of a tensor, if there is one of this name.
     pub(crate) fn type_and_shape(&self, name: &str) -> Option<(Dtype, &[usize])> {
-        self.places.get(name).map(|place| (place.dtype, &place.shape[..]))
+        self.places.get(name).map(|Place { tensor, .. }| (tensor.dtype, &tensor.shape[..]))
     }
 
     /// Maps a tensor of any type.
-    pub(crate) fn bytes(&self, name: &str) -> Result<(Dtype, Map), ModelError> {
+    pub(crate) fn bytes(&self, name: &str) -> Result<(Dtype, TensorBytes), ModelError> {
         let place = self
             .places
             .get(name)
             .ok_or_else(|| ModelError::invalid(self.files[0].path(), format!("tensor `{name}` is missing")))?;
-        Ok((place.dtype, map(&self.files[place.file], &place.bytes)?))
+        Ok((place.tensor.dtype, self.read(place)?))
+    }
+
+    fn read(&self, place: &Place) -> Result<TensorBytes, ModelError> {
+        place.tensor.read(&self.files[place.file])
     }
 
     /// Returns the files.
@@ -122,7 +120,7 @@ impl WeightFiles {
 
     /// Type of a tensor.
     pub(crate) fn dtype(&self, tensor: &Tensor) -> Dtype {
-        self.places.get(&tensor.name).map_or(Dtype::F32, |place| place.dtype)
+        self.places.get(&tensor.name).map_or(Dtype::F32, |place| place.tensor.dtype)
     }
 
     /// Returns whether the files have a tensor of this name.
@@ -135,20 +133,21 @@ impl WeightFiles {
     }
 
     /// Returns the place of a tensor after checking its type and shape.
-    fn place(&self, tensor: &Tensor) -> Result<&Place, ModelError> {
-        let name = &tensor.name;
+    fn place(&self, wanted: &Tensor) -> Result<&Place, ModelError> {
+        let name = &wanted.name;
         let place = self.find(name).ok_or_else(|| {
             let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
             ModelError::invalid(self.files[0].path(), reason)
         })?;
         let path = self.files[place.file].path();
-        if place.shape != tensor.shape {
-            let (found, wanted) = (&place.shape, &tensor.shape);
+        let StoredTensor { dtype, shape: found, .. } = &place.tensor;
+        if *found != wanted.shape {
+            let wanted = &wanted.shape;
             let reason = format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}");
             return Err(ModelError::invalid(path, reason));
         }
-        if !is_floating(place.dtype) {
-            let reason = format!("tensor `{name}` is of type {:?}; expected F32, F16, BF16 or F64", place.dtype);
+        if !is_floating(*dtype) {
+            let reason = format!("tensor `{name}` is of type {dtype:?}; expected F32, F16, BF16 or F64");
             return Err(ModelError::invalid(path, reason));
         }
         Ok(place)
@@ -157,8 +156,7 @@ impl WeightFiles {
     /// Maps a tensor after checking its type and shape.
     pub(crate) fn map(&self, tensor: &Tensor) -> Result<MappedTensor, ModelError> {
         let place = self.place(tensor)?;
-        let bytes = map(&self.files[place.file], &place.bytes)?;
-        Ok(MappedTensor { name: tensor.name.clone(), dtype: place.dtype, bytes })
+        Ok(MappedTensor { name: tensor.name.clone(), dtype: place.tensor.dtype, bytes: self.read(place)? })
     }
 
     /// Copies every tensor that `arena` holds to its range.
@@ -177,55 +175,13 @@ impl WeightFiles {
         let rest = self.places.iter().filter(|(name, _)| belongs_to_encoder(name));
         let mut carried = Vec::new();
         for (name, place) in rest.filter(|(name, _)| !wanted.iter().any(|tensor| tensor.name == **name)) {
-            let bytes = map(&self.files[place.file], &place.bytes)?.to_vec();
-            carried.push(Carried { name: name.clone(), dtype: place.dtype, shape: place.shape.clone(), bytes });
+            let StoredTensor { dtype, shape, .. } = &place.tensor;
+            let bytes = self.read(place)?.to_vec();
+            carried.push(Carried { name: name.clone(), dtype: *dtype, shape: shape.clone(), bytes });
         }
         carried.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(carried)
     }
-}
-
-/// Maps some bytes of a file of weights.
-fn map(file: &MappedFile, bytes: &Range<usize>) -> Result<Map, ModelError> {
-    file.map(bytes.start as u64..bytes.end as u64).map_err(ModelError::io(file.path()))
-}
-
-fn paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let whole = folder.join("model.safetensors");
-    let index = folder.join("model.safetensors.index.json");
-    if whole.exists() {
-        return Ok(vec![whole]);
-    }
-    if index.exists() {
-        return shard_paths(folder, &index);
-    }
-    let pickle = folder.join("pytorch_model.bin").exists();
-    let remedy = if pickle {
-        "Only `pytorch_model.bin` is there, which may run code when opened; convert it in Python with \
-         `SentenceTransformer(folder).save(other_folder)`"
-    } else {
-        "The folder needs its weights as safetensors; fetch the model again (`maana fetch NAME --again`)"
-    };
-    Err(ModelError::Missing { path: whole, remedy: remedy.into() })
-}
-
-/// Reads the header. Returns the offset of the first tensor, and the places of all.
-fn read_header(file: &MappedFile) -> Result<(usize, Metadata), ModelError> {
-    let path = file.path();
-    let unsound = |reason: String| {
-        let reason = format!(
-            "not a sound safetensors file ({reason}); it is damaged or cut short, fetch it again \
-             (`maana fetch NAME --again`)"
-        );
-        ModelError::invalid(path, reason)
-    };
-    let length = file.length();
-    if length < 8 {
-        return Err(unsound(format!("it has {length} bytes")));
-    }
-    let bytes = file.map(0..length).map_err(ModelError::io(path))?;
-    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| unsound(error.to_string()))?;
-    Ok((8 + header, metadata))
 }
 
 /// Returns whether an unused tensor is part of the encoder and not of a head.
@@ -260,32 +216,4 @@ fn present_name(name: &str) -> String {
         "beta" if norm => format!("{stem}.bias"),
         _ => name.to_owned(),
     }
-}
-
-fn shard_paths(folder: &Path, index: &Path) -> Result<Vec<PathBuf>, ModelError> {
-    let json = read_json(index)?.unwrap_or_default();
-    let map = json["weight_map"].as_object();
-    let map =
-        map.ok_or_else(|| ModelError::invalid(index, "field `weight_map` is missing; expected tensor to file"))?;
-    let mut names = BTreeMap::new();
-    for (tensor, file) in map {
-        let file = file.as_str().unwrap_or_default();
-        let plain = Path::new(file).file_name().is_some_and(|name| name == file);
-        if !plain {
-            let reason = format!("`weight_map` puts tensor `{tensor}` in `{file}`, which is not a file of this folder");
-            return Err(ModelError::invalid(index, reason));
-        }
-        names.insert(file.to_owned(), ());
-    }
-    if names.is_empty() {
-        return Err(ModelError::invalid(index, "`weight_map` names no file"));
-    }
-    let paths = names.into_keys().map(|name| folder.join(name));
-    paths
-        .map(|path| {
-            let remedy = "`model.safetensors.index.json` names it; fetch the model again (`maana fetch NAME --again`)"
-                .to_owned();
-            if path.exists() { Ok(path) } else { Err(ModelError::Missing { path, remedy }) }
-        })
-        .collect()
 }

@@ -1,8 +1,8 @@
-//! Memory-mapped tensors, in f64, f32, f16 or bf16: conversion to f32, checks and checksums.
+//! Tensors of files, in f64, f32, f16 or bf16: conversion to f32, checks and checksums.
 
+use super::stored::TensorBytes;
 use crate::ModelError;
 use half::{bf16, f16};
-use maana_files::Map;
 use maana_kernels::Context;
 use safetensors::Dtype;
 use xxhash_rust::xxh3::xxh3_128;
@@ -10,11 +10,11 @@ use xxhash_rust::xxh3::xxh3_128;
 /// Elements of a chunk: of a task, and of a checksum.
 const CHUNK: usize = 1 << 16;
 
-/// The bytes of one tensor in the file.
+/// A tensor whose elements stay in the file where they can be read there.
 pub(crate) struct MappedTensor {
     pub(crate) name: String,
     pub(crate) dtype: Dtype,
-    pub(crate) bytes: Map,
+    pub(crate) bytes: TensorBytes,
 }
 
 impl MappedTensor {
@@ -66,7 +66,7 @@ impl MappedTensor {
         }
         let reason =
             format!("tensor `{}` holds a value that is not a number or infinite; the weights are damaged", self.name);
-        Err(ModelError::invalid(self.bytes.file().path(), reason))
+        Err(ModelError::invalid(self.bytes.path(), reason))
     }
 
     /// Returns the checksums of [`MappedTensor::check`] without checking the elements.
@@ -111,13 +111,9 @@ pub(crate) fn is_floating(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
 }
 
-/// Bytes of one element of a floating type.
-fn size_of_element(dtype: Dtype) -> usize {
-    match dtype {
-        Dtype::F64 => 8,
-        Dtype::F32 => 4,
-        _ => 2,
-    }
+/// Bytes of one element of a type that takes whole bytes.
+pub(crate) fn size_of_element(dtype: Dtype) -> usize {
+    dtype.bitsize() / 8
 }
 
 /// Converts elements of a floating type to f32; an f64 to the nearest, or to infinity beyond the
