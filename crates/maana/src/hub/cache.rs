@@ -3,7 +3,7 @@
 //! snapshot appears completely or not at all.
 
 use super::names::is_component;
-use super::repository::{INDEX, MODULES, Module, shards, small_files};
+use super::repository::{MODULES, Module, Weights, is_weights, shards, small_files};
 use super::{EventHandler, HubError, HubEvent};
 use maana_files::NewFolder;
 use std::fs::{File, TryLockError};
@@ -173,7 +173,7 @@ impl CachedModel {
         }
         // Files that make a snapshot complete come last.
         let mut files: Vec<&str> = files.collect();
-        files.sort_by_key(|file| (*file == MODULES, *file == "config.json", file.ends_with(".safetensors")));
+        files.sort_by_key(|file| (*file == MODULES, *file == "config.json", is_weights(file)));
         for file in files {
             let path = snapshot.join(file);
             create_folder(path.parent().unwrap_or(&snapshot))?;
@@ -209,12 +209,16 @@ fn missing(folder: &Path, modules: &[Module], listed: &[String]) -> Option<Strin
         if !tokenizers.is_empty() && !tokenizers.iter().any(|file| here(file)) {
             return tokenizers.into_iter().next();
         }
-        if let Some(weights) = module.weights().filter(|file| !here(file)) {
-            let Ok(index) = maana_files::read(folder.join(module.file(INDEX))) else { return Some(weights) };
-            let shards = shards(&index).unwrap_or_default();
-            if let Some(shard) = shards.iter().find(|shard| !here(&module.file(shard))) {
-                return Some(module.file(shard));
+        match Weights::of(module, here) {
+            Weights::None | Weights::Whole(_) => {}
+            Weights::Sharded(index, ending) => {
+                let json = maana_files::read(folder.join(index)).unwrap_or_default();
+                let shards = shards(&json, ending).unwrap_or_default();
+                if let Some(shard) = shards.iter().find(|shard| !here(&module.file(shard))) {
+                    return Some(module.file(shard));
+                }
             }
+            Weights::Missing { wanted, .. } => return Some(wanted),
         }
     }
     small_files(listed.iter().map(String::as_str), modules).into_iter().find(|file| !here(file)).map(Into::into)

@@ -136,12 +136,12 @@ pub enum HubError {
         /// The name.
         file: String,
     },
-    /// A model without weights in the safetensors format.
+    /// A model without weights in a form that is read.
     #[error(
-        "`{id}` has no safetensors weights{found}; convert it in Python with \
+        "`{id}` has no weights as safetensors or in PyTorch's form{found}; convert it in Python with \
          `SentenceTransformer(\"{id}\").save_pretrained(\"folder\")` and name that folder"
     )]
-    NoSafetensors {
+    NoWeights {
         /// The model.
         id: String,
         /// Weights in other formats: empty, or text after a comma.

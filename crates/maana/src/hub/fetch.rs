@@ -126,25 +126,24 @@ impl<'a> Download<'a> {
             if !tokenizers.is_empty() && !tokenizers.iter().any(|file| present.contains(file.as_str())) {
                 return Err(HubError::NotEncoder { id: id(), file: tokenizers.swap_remove(0) });
             }
-            if module.weights().is_none() {
-                continue;
-            }
-            match Weights::of(module, &present) {
+            match Weights::of(module, |file| present.contains(file)) {
+                Weights::None => {}
                 Weights::Whole(file) => weights.push(file),
-                Weights::Sharded(index) => indices.push((module, index)),
-                Weights::Foreign(file) => {
-                    return Err(HubError::NoSafetensors { id: id(), found: format!(", only {file}") });
-                }
-                Weights::Missing => {
-                    let found = if module.folder.is_empty() { String::new() } else { format!(" in {}", module.folder) };
-                    return Err(HubError::NoSafetensors { id: id(), found });
+                Weights::Sharded(index, ending) => indices.push((module, index, ending)),
+                Weights::Missing { foreign, .. } => {
+                    let found = match (foreign, &*module.folder) {
+                        (Some(file), _) => format!(", only {file}"),
+                        (None, "") => String::new(),
+                        (None, folder) => format!(" in {folder}"),
+                    };
+                    return Err(HubError::NoWeights { id: id(), found });
                 }
             }
         }
-        for (module, index) in indices {
+        for (module, index, ending) in indices {
             let json = self.read(&index, notify)?.unwrap_or_default();
             let url = self.client.file_url(self.commit, &index);
-            let named = shards(&json);
+            let named = shards(&json, ending);
             let named = named.ok_or_else(|| self.client.protocol(&url, "the index lists no valid shards".into()))?;
             weights.push(index);
             weights.extend(named.iter().map(|shard| module.file(shard)));

@@ -29,13 +29,29 @@ const SMALL: [&str; 16] = [
 const TOKENIZERS: [&str; 5] =
     ["tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
 
-const WEIGHTS: &str = "model.safetensors";
-pub(super) const INDEX: &str = "model.safetensors.index.json";
+/// Names of weights in the order in which they are chosen: in one file, or divided with an index.
+const WEIGHTS: [(&str, Form); 4] = [
+    ("model.safetensors", Form::Whole),
+    ("model.safetensors.index.json", Form::Sharded(".safetensors")),
+    ("pytorch_model.bin", Form::Whole),
+    ("pytorch_model.bin.index.json", Form::Sharded(".bin")),
+];
 pub(super) const MODULES: &str = "modules.json";
 /// The list of the modules of a router, in its folder.
 const ROUTER: &str = "router_config.json";
 const ADAPTER_CONFIG: &str = "adapter_config.json";
-const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+const ADAPTER_WEIGHTS: [(&str, Form); 2] =
+    [("adapter_model.safetensors", Form::Whole), ("adapter_model.bin", Form::Whole)];
+/// Weights of other libraries.
+const FOREIGN: [&str; 3] = ["tf_model.h5", "flax_model.msgpack", "onnx/model.onnx"];
+
+/// The form of weights.
+#[derive(Clone, Copy)]
+enum Form {
+    Whole,
+    /// An index of files with this ending.
+    Sharded(&'static str),
+}
 
 /// Returns whether a path stays inside its folder on every system.
 pub(super) fn stays_inside(file: &str) -> bool {
@@ -101,12 +117,12 @@ impl Module {
         }
     }
 
-    /// Returns the path of its weights, unless they are divided, if it has any.
-    pub(super) fn weights(&self) -> Option<String> {
+    /// Returns the names that its weights may have; none if it has no weights.
+    fn weight_names(&self) -> &'static [(&'static str, Form)] {
         match self.kind.as_str() {
-            "Transformer" | "Dense" | "LayerNorm" | "StaticEmbedding" => Some(self.file(WEIGHTS)),
-            "Adapter" => Some(self.file(ADAPTER_WEIGHTS)),
-            _ => None,
+            "Transformer" | "Dense" | "LayerNorm" | "StaticEmbedding" => &WEIGHTS,
+            "Adapter" => &ADAPTER_WEIGHTS,
+            _ => &[],
         }
     }
 
@@ -140,43 +156,49 @@ pub(super) fn small_files<'a>(files: impl Iterator<Item = &'a str>, modules: &[M
 /// Location of the weights of a module.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Weights {
+    /// The module has none.
+    None,
     /// One file.
     Whole(String),
-    /// Several files, listed in this index.
-    Sharded(String),
-    /// Only an unsupported format, such as this file.
-    Foreign(String),
-    /// No weights.
-    Missing,
+    /// Several files with this ending, listed in an index.
+    Sharded(String, &'static str),
+    /// Not in a form that is read.
+    Missing {
+        /// The file that is looked for first.
+        wanted: String,
+        /// A file of another library.
+        foreign: Option<String>,
+    },
 }
 
 impl Weights {
-    pub(super) fn of(module: &Module, files: &BTreeSet<&str>) -> Self {
-        let present = |name: &str| Some(module.file(name)).filter(|file| files.contains(file.as_str()));
-        if let Some(file) = module.weights().filter(|file| files.contains(file.as_str())) {
-            return Self::Whole(file);
+    /// Returns the weights of a module: safetensors before PyTorch's form, as transformers chooses.
+    pub(super) fn of(module: &Module, is_present: impl Fn(&str) -> bool) -> Self {
+        let names = module.weight_names();
+        let Some((first, _)) = names.first() else { return Self::None };
+        let present = |name: &str| Some(module.file(name)).filter(|file| is_present(file));
+        let found = names.iter().find_map(|(name, form)| Some((present(name)?, form)));
+        match found {
+            Some((file, Form::Whole)) => Self::Whole(file),
+            Some((index, Form::Sharded(ending))) => Self::Sharded(index, ending),
+            None => Self::Missing { wanted: module.file(first), foreign: FOREIGN.into_iter().find_map(present) },
         }
-        if let Some(file) = present(INDEX) {
-            return Self::Sharded(file);
-        }
-        const FOREIGN: [&str; 5] = [
-            "pytorch_model.bin",
-            "pytorch_model.bin.index.json",
-            "tf_model.h5",
-            "flax_model.msgpack",
-            "onnx/model.onnx",
-        ];
-        FOREIGN.into_iter().find_map(present).map_or(Self::Missing, Self::Foreign)
     }
 }
 
-/// Returns the files listed in an index of shards; `None` if the index is malformed.
-pub(super) fn shards(index: &[u8]) -> Option<BTreeSet<String>> {
+/// Returns whether a file holds weights.
+pub(super) fn is_weights(file: &str) -> bool {
+    file.ends_with(".safetensors") || file.ends_with(".bin")
+}
+
+/// Returns the files listed in an index of shards, which have this ending; `None` if the index is
+/// malformed.
+pub(super) fn shards(index: &[u8], ending: &str) -> Option<BTreeSet<String>> {
     let json: Value = serde_json::from_slice(index).ok()?;
     let files = json["weight_map"].as_object()?.values();
     let plain = |file: &Value| {
         let file = file.as_str()?;
-        let valid = stays_inside(file) && !file.contains(['/', ':']) && file.ends_with(".safetensors");
+        let valid = stays_inside(file) && !file.contains(['/', ':']) && file.ends_with(ending);
         valid.then(|| file.to_owned())
     };
     files.map(plain).collect::<Option<BTreeSet<_>>>().filter(|files| !files.is_empty())
@@ -223,10 +245,31 @@ mod tests {
         ];
         assert_eq!(small_files(files.into_iter(), &modules), expected);
         let files = BTreeSet::from(files);
-        assert_eq!(Weights::of(&modules[0], &files), Weights::Foreign("pytorch_model.bin".into()));
-        assert_eq!(Weights::of(&modules[2], &files), Weights::Whole("2_Dense/model.safetensors".into()));
-        assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::from([INDEX])), Weights::Sharded(INDEX.into()));
-        assert_eq!(Weights::of(&Module::plain()[0], &BTreeSet::new()), Weights::Missing);
+        let weights = |module: &Module| Weights::of(module, |file| files.contains(file));
+        assert_eq!(weights(&modules[0]), Weights::Whole("pytorch_model.bin".into()));
+        assert_eq!(weights(&modules[1]), Weights::None);
+        assert_eq!(weights(&modules[2]), Weights::Whole("2_Dense/model.safetensors".into()));
+    }
+
+    #[test]
+    fn safetensors_are_chosen_before_the_files_of_pytorch() {
+        let module = |kind: &str| Module { kind: kind.into(), folder: "0".into() };
+        let of = |kind: &str, files: &[&str]| {
+            Weights::of(&module(kind), |file| files.iter().any(|name| file == format!("0/{name}")))
+        };
+        let [whole, index, bin, bin_index] = WEIGHTS.map(|(name, _)| name);
+        assert_eq!(of("Dense", &[bin, whole, index]), Weights::Whole("0/model.safetensors".into()));
+        assert_eq!(of("Dense", &[bin, index]), Weights::Sharded(format!("0/{index}"), ".safetensors"));
+        assert_eq!(of("Dense", &[bin, bin_index]), Weights::Whole("0/pytorch_model.bin".into()));
+        assert_eq!(of("Dense", &[bin_index, "tf_model.h5"]), Weights::Sharded(format!("0/{bin_index}"), ".bin"));
+        let missing = |wanted: &str, foreign: Option<&str>| Weights::Missing {
+            wanted: format!("0/{wanted}"),
+            foreign: foreign.map(|file| format!("0/{file}")),
+        };
+        assert_eq!(of("Dense", &["tf_model.h5"]), missing(whole, Some("tf_model.h5")));
+        assert_eq!(of("Dense", &[]), missing(whole, None));
+        assert_eq!(of("Adapter", &["adapter_model.bin", bin]), Weights::Whole("0/adapter_model.bin".into()));
+        assert_eq!(of("Adapter", &[bin]), missing("adapter_model.safetensors", None));
     }
 
     #[test]
@@ -241,11 +284,14 @@ mod tests {
 
     #[test]
     fn shards_are_in_the_folder_of_their_index() {
-        let index = |map: &str| shards(format!(r#"{{"weight_map": {map}}}"#).as_bytes());
+        let shards_of = |map: &str, ending: &str| shards(format!(r#"{{"weight_map": {map}}}"#).as_bytes(), ending);
+        let index = |map: &str| shards_of(map, ".safetensors");
         let names = index(r#"{"a": "model-2.safetensors", "b": "model-1.safetensors", "c": "model-2.safetensors"}"#);
         assert_eq!(names, Some(BTreeSet::from(["model-1.safetensors".into(), "model-2.safetensors".into()])));
         for wrong in [r#"{"a": "../x.safetensors"}"#, r#"{"a": "x.bin"}"#, r#"{"a": 1}"#, "{}", "[]"] {
             assert_eq!(index(wrong), None, "{wrong}");
         }
+        assert_eq!(shards_of(r#"{"a": "x.bin"}"#, ".bin"), Some(BTreeSet::from(["x.bin".into()])));
+        assert_eq!(shards_of(r#"{"a": "x.safetensors"}"#, ".bin"), None);
     }
 }

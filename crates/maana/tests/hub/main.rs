@@ -577,16 +577,57 @@ fn shards_of_the_index_are_fetched() {
 }
 
 #[test]
+fn weights_of_pytorch_are_fetched_where_there_are_no_safetensors() {
+    let mut files = model(10);
+    files.remove(WEIGHTS);
+    let test = Test::new(Hub::sound(files.clone()));
+    let folder = test.resolve(ID).unwrap().folder;
+    assert!(std::fs::read(folder.join("pytorch_model.bin")).unwrap() == files["pytorch_model.bin"]);
+    let log = test.hub.log().len();
+    test.resolve(ID).unwrap();
+    assert_eq!(test.hub.log().len(), log, "the cache is complete");
+
+    files.remove("pytorch_model.bin");
+    let index = server::INDEX.replace(".safetensors", ".bin");
+    files.insert("pytorch_model.bin.index.json".into(), index.into());
+    files.insert("model-00001-of-00002.bin".into(), weights(50_000, 3));
+    files.insert("model-00002-of-00002.bin".into(), weights(60_000, 4));
+    files.insert("optimizer.bin".into(), weights(70_000, 5));
+    let test = Test::new(Hub::sound(files.clone()));
+    let folder = test.resolve(ID).unwrap().folder;
+    for file in files.keys().filter(|file| file.ends_with(".bin") || file.ends_with("index.json")) {
+        assert_eq!(folder.join(file).exists(), file != "optimizer.bin", "{file}");
+    }
+
+    // A module may have another form than the encoder.
+    let both = |kinds: [&str; 2]| {
+        let modules = r#"[{"path": "", "type": "x.Transformer"}, {"path": "2_Dense", "type": "x.Dense"}]"#;
+        let mut files = model(10);
+        files.insert("modules.json".into(), modules.into());
+        files.insert("2_Dense/config.json".into(), "{}".into());
+        kinds.iter().for_each(|kind| drop(files.insert(format!("2_Dense/{kind}"), weights(20, 6))));
+        let test = Test::new(Hub::sound(files));
+        let folder = test.resolve(ID).unwrap().folder;
+        kinds.map(|kind| folder.join("2_Dense").join(kind).exists())
+    };
+    assert_eq!(both(["pytorch_model.bin", "training_args.bin"]), [true, false]);
+    assert_eq!(both(["pytorch_model.bin", "model.safetensors"]), [false, true]);
+}
+
+#[test]
 fn unsupported_models_are_refused_before_the_weights_are_fetched() {
     let without = |file: &str| {
         let mut files = model(300_000);
         files.remove(file);
         Test::new(Hub::sound(files))
     };
-    let test = without(WEIGHTS);
+    let mut files = model(300_000);
+    files.retain(|file, _| file != WEIGHTS && file != "pytorch_model.bin");
+    files.insert("tf_model.h5".into(), weights(1000, 2));
+    let test = Test::new(Hub::sound(files));
     let (error, text) = test.error(ID);
-    assert!(matches!(error, HubError::NoSafetensors { .. }), "{text}");
-    assert!(text.contains("only pytorch_model.bin") && text.contains("save_pretrained"), "{text}");
+    assert!(matches!(error, HubError::NoWeights { .. }), "{text}");
+    assert!(text.contains("only tf_model.h5") && text.contains("save_pretrained"), "{text}");
     assert_eq!(test.hub.count(|request| request.storage), 0);
     for file in ["config.json", "1_Pooling/config.json", "tokenizer.json"] {
         let test = without(file);
