@@ -45,7 +45,7 @@ struct StepResult {
 type Row = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], bool);
 
 const ENCODE: &str = "encode model --input texts.txt --output out.npy --precision f32";
-const TABLE: [Row; 15] = [
+const TABLE: [Row; 16] = [
     (
         "cross-encoder",
         "cross",
@@ -54,6 +54,13 @@ const TABLE: [Row; 15] = [
         false,
     ),
     ("model", "model", &[ENCODE, "info model"], &["out.npy"], false),
+    (
+        "torch",
+        "torch/pytorch_model.bin",
+        &["score torch pairs.jsonl --output scores.jsonl --precision f32", "info torch"],
+        &["scores.jsonl"],
+        false,
+    ),
     (
         "text",
         "texts.txt",
@@ -182,6 +189,7 @@ fn format(file: &Path) -> Option<Format> {
         Some("csv") => Format::Table(','),
         Some("tsv") => Format::Table('\t'),
         Some("safetensors") => Format::Weights,
+        Some("bin") => Format::Torch,
         _ => Format::Bytes,
     })
 }
