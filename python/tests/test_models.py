@@ -171,6 +171,21 @@ def test_a_plain_encoder_has_the_modules_with_which_it_is_opened(tmp_path):
     assert np.array_equal(SentenceTransformer(modules=list(plain)).encode(TEXTS), plain.encode(TEXTS))
 
 
+def test_a_folder_with_the_vocabulary_of_an_older_tokenizer_opens(model, tmp_path):
+    old, saved = tmp_path / "old", tmp_path / "saved"
+    shutil.copytree(TINY, old)
+    vocabulary = json.loads((old / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    (old / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocabulary, key=vocabulary.get)), encoding="utf-8")
+    (old / "tokenizer.json").unlink()
+    opened = SentenceTransformer(old)
+    assert np.array_equal(opened.encode(TEXTS), model.encode(TEXTS))
+    assert opened.tokenizer.get_vocab() == model.tokenizer.get_vocab() and opened.tokenizer.cls_token_id == 2
+    assert np.array_equal(SentenceTransformer(modules=list(opened)).encode(TEXTS), model.encode(TEXTS))
+    opened.save_pretrained(saved)
+    again = SentenceTransformer(saved)
+    assert (saved / "tokenizer.json").is_file() and again.fingerprint() == opened.fingerprint()
+
+
 def test_modules_are_checked(model, encoder):
     for modules, kind, message in [
         ([], ValueError, "modules is empty"),

@@ -2,21 +2,11 @@
 //! it, and `tokenizer_config.json` and its older companions set what the Python class of the
 //! tokenizer changes in the description.
 
+use crate::companions::{Companions, content, invalid};
 use crate::error::TextError;
+use crate::overlong::Overlong;
 use serde_json::{Map, Value, json};
-use std::path::{Path, PathBuf};
-
-/// Handling of texts with too many tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Overlong {
-    /// Truncates the end.
-    #[default]
-    CutEnd,
-    /// Truncates the beginning.
-    CutBeginning,
-    /// Returns an error.
-    Refuse,
-}
+use std::path::Path;
 
 /// A tokenizer before it is built.
 pub(crate) struct Description {
@@ -47,7 +37,7 @@ pub(crate) struct PairFrame {
 impl PairFrame {
     /// Returns the frame of a class. Only BERT's has segments, unless the folder lists other
     /// inputs of the model.
-    fn of(class: &str, files: &Files) -> Self {
+    fn of(class: &str, files: &Companions) -> Self {
         let (separators, segments) = match class.strip_suffix("Fast").unwrap_or(class) {
             "BertTokenizer" | "ElectraTokenizer" => (Some(1), true),
             "DistilBertTokenizer" => (Some(1), false),
@@ -60,10 +50,6 @@ impl PairFrame {
         Self { separators, segments }
     }
 }
-
-/// The class that takes `tokenizer.json` as it is. Families that have it do not read the class of
-/// the folder, which is often wrong.
-const AS_IT_IS: &str = "TokenizersBackend";
 
 /// Python classes of tokenizers, by the part of the description that they replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,33 +87,17 @@ impl Class {
     }
 }
 
-/// The files of a folder.
-struct Files {
-    config: Map<String, Value>,
-    config_path: PathBuf,
-    /// `special_tokens_map.json` and `added_tokens.json`, used if `tokenizer_config.json` does not
-    /// list the tokens.
-    special: Map<String, Value>,
-    added: Map<String, Value>,
-    added_path: PathBuf,
-}
-
 impl Description {
-    /// Reads `tokenizer.json` from `bytes` and the other files from `folder`. `default_class` is
-    /// the Python class of the tokenizer if the folder names none; `TokenizersBackend` holds
-    /// whatever the folder names.
-    pub(crate) fn read(folder: &Path, bytes: &[u8], default_class: &str) -> Result<Self, TextError> {
-        let path = folder.join("tokenizer.json");
-        let json = parse(&path, bytes)?;
-        let files = Files::open(folder)?;
-        let named = files.text("tokenizer_class")?;
-        let class_name = if default_class == AS_IT_IS { default_class } else { named.unwrap_or(default_class) };
+    /// Reads the content of `tokenizer.json` that errors call `path`, with the changes of the
+    /// Python class `class_name` and of the other files.
+    pub(crate) fn read(path: &Path, bytes: &[u8], files: &Companions, class_name: &str) -> Result<Self, TextError> {
+        let json = parse(path, bytes)?;
         let class = Class::of(class_name);
         let mut description = Self {
             overlong: files.overlong(&json)?,
             max_length: files.max_length(),
             split_special_tokens: files.flag("split_special_tokens")?.unwrap_or(false),
-            pair: PairFrame::of(class_name, &files),
+            pair: PairFrame::of(class_name, files),
             json,
             adjustments: String::new(),
         };
@@ -141,13 +111,13 @@ impl Description {
             description.json["model"]["dropout"] = Value::Null;
         }
         match class {
-            Class::Bert => description.set_bert_normalizer(&files)?,
-            Class::Roberta => description.set_prefix_space(&files)?,
-            Class::XlmRoberta => description.split_at_white_space(&files)?,
+            Class::Bert => description.set_bert_normalizer(files)?,
+            Class::Roberta => description.set_prefix_space(files)?,
+            Class::XlmRoberta => description.split_at_white_space(files)?,
             Class::Other => {}
         }
-        description.add_special_tokens(&files, class)?;
-        description.add_tokens(&files, &path)?;
+        description.add_special_tokens(files, class)?;
+        description.add_tokens(files, path)?;
         if description.overlong == Overlong::CutBeginning {
             description.record("truncation_side", &"left".into());
         }
@@ -186,7 +156,7 @@ impl Description {
 
     /// Applies `do_lower_case`, `strip_accents` and `tokenize_chinese_chars` of the class, which
     /// override those of the normalizer.
-    fn set_bert_normalizer(&mut self, files: &Files) -> Result<(), TextError> {
+    fn set_bert_normalizer(&mut self, files: &Companions) -> Result<(), TextError> {
         if self.json["normalizer"]["type"] != "BertNormalizer" {
             return Ok(());
         }
@@ -205,7 +175,7 @@ impl Description {
     }
 
     /// Applies `add_prefix_space` of the class, which overrides that of the pre-tokenizer.
-    fn set_prefix_space(&mut self, files: &Files) -> Result<(), TextError> {
+    fn set_prefix_space(&mut self, files: &Companions) -> Result<(), TextError> {
         if self.json["pre_tokenizer"]["type"] == "ByteLevel" {
             let space = files.flag("add_prefix_space")?.unwrap_or(false);
             self.set("/pre_tokenizer/add_prefix_space", space.into());
@@ -216,7 +186,7 @@ impl Description {
     /// Splits at white space before words are marked, because SentencePiece removes surplus white
     /// space: white space at the end of a text adds no token. Not recorded as an adjustment, so
     /// that stored vectors stay valid: only texts with surplus white space have other tokens.
-    fn split_at_white_space(&mut self, files: &Files) -> Result<(), TextError> {
+    fn split_at_white_space(&mut self, files: &Companions) -> Result<(), TextError> {
         if self.json["model"]["type"] != "Unigram" {
             return Ok(());
         }
@@ -243,7 +213,7 @@ impl Description {
     }
 
     /// Adds the special tokens of the class around a text if `tokenizer.json` adds none.
-    fn add_special_tokens(&mut self, files: &Files, class: Class) -> Result<(), TextError> {
+    fn add_special_tokens(&mut self, files: &Companions, class: Class) -> Result<(), TextError> {
         let Some(names) = class.special_tokens().filter(|_| self.json["post_processor"].is_null()) else {
             return Ok(());
         };
@@ -267,7 +237,7 @@ impl Description {
 
     /// Adds or changes the tokens that `tokenizer_config.json` lists, or the older files if it
     /// lists none.
-    fn add_tokens(&mut self, files: &Files, path: &Path) -> Result<(), TextError> {
+    fn add_tokens(&mut self, files: &Companions, path: &Path) -> Result<(), TextError> {
         let mut tokens: Vec<(Option<u64>, Value)> = Vec::new();
         match files.config.get("added_tokens_decoder") {
             None | Some(Value::Null) => {
@@ -373,89 +343,9 @@ impl Description {
     }
 }
 
-impl Files {
-    fn open(folder: &Path) -> Result<Self, TextError> {
-        let config_path = folder.join("tokenizer_config.json");
-        let added_path = folder.join("added_tokens.json");
-        Ok(Self {
-            config: read_object(&config_path)?,
-            special: read_object(&folder.join("special_tokens_map.json"))?,
-            added: read_object(&added_path)?,
-            config_path,
-            added_path,
-        })
-    }
-
-    fn invalid_field(&self, field: &str, expected: &str) -> TextError {
-        invalid(&self.config_path, field, self.config.get(field).unwrap_or(&Value::Null), expected)
-    }
-
-    fn text(&self, field: &str) -> Result<Option<&str>, TextError> {
-        match self.config.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(self.invalid_field(field, "a string")),
-        }
-    }
-
-    fn flag(&self, field: &str) -> Result<Option<bool>, TextError> {
-        match self.config.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(_) => Err(self.invalid_field(field, "true or false")),
-        }
-    }
-
-    /// Returns the text of the special token that a field names.
-    fn token(&self, field: &str) -> Option<&str> {
-        self.config.get(field).or_else(|| self.special.get(field)).and_then(content)
-    }
-
-    /// Returns `model_max_length`, also under its older name. A number of thirty digits, which
-    /// means no limit, is ignored.
-    fn max_length(&self) -> Option<usize> {
-        let limit = ["model_max_length", "max_len"].into_iter().find_map(|field| self.config.get(field)?.as_u64());
-        limit.and_then(|limit| usize::try_from(limit).ok())
-    }
-
-    /// Returns the side of truncation: `truncation_side`, or the one that `tokenizer.json` was
-    /// saved with.
-    fn overlong(&self, tokenizer: &Value) -> Result<Overlong, TextError> {
-        match self.text("truncation_side")?.or_else(|| tokenizer["truncation"]["direction"].as_str()) {
-            None | Some("right" | "Right") => Ok(Overlong::CutEnd),
-            Some("left" | "Left") => Ok(Overlong::CutBeginning),
-            Some(_) => Err(self.invalid_field("truncation_side", "`left` or `right`")),
-        }
-    }
-}
-
 /// Parses the content of `tokenizer.json`.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Value, TextError> {
     let unreadable = |reason: String| TextError::Unreadable { path: path.into(), reason };
     let json: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))?;
     if json.is_object() { Ok(json) } else { Err(unreadable("not a JSON object".into())) }
-}
-
-/// Returns the text of a token that may be given with its flags.
-fn content(token: &Value) -> Option<&str> {
-    token.as_str().or_else(|| token["content"].as_str())
-}
-
-fn invalid(path: &Path, field: &str, value: &Value, expected: &str) -> TextError {
-    TextError::Invalid { path: path.into(), reason: format!("field `{field}` is {value}; expected {expected}") }
-}
-
-/// Reads an object from a file; empty if there is no such file.
-fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
-    let invalid = |reason: String| TextError::Invalid { path: path.into(), reason };
-    let bytes = match maana_files::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(invalid(error.to_string())),
-    };
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(fields)) => Ok(fields),
-        Ok(_) => Err(invalid("not a JSON object".into())),
-        Err(error) => Err(invalid(format!("not valid JSON: {error}"))),
-    }
 }

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 /// An error of a tokenizer or of a text.
 #[derive(Debug, thiserror::Error)]
 pub enum TextError {
-    /// `tokenizer.json` does not exist.
+    /// `tokenizer.json` does not exist and cannot be built.
     #[error(
-        "{path}: no such file. The folder needs the fast tokenizer; write one with \
-         `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)` in Python"
+        "{path}: no such file, and {reason}. Fetch the model again (`maana fetch NAME --again`), or write the file in \
+         Python: `AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`"
     )]
     Missing {
         /// The expected file.
         path: PathBuf,
+        /// Reason why it cannot be built from the other files of the folder.
+        reason: String,
     },
     /// `tokenizer.json` cannot be read.
     #[error(

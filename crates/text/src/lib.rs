@@ -3,8 +3,11 @@
 
 mod batch;
 mod boundary;
+mod companions;
+mod convert;
 mod description;
 mod error;
+mod overlong;
 mod pair;
 mod pair_template;
 mod tokenizer;
@@ -13,8 +16,8 @@ mod word_pieces;
 mod words;
 
 pub use batch::TokenBatch;
-pub use description::Overlong;
 pub use error::TextError;
+pub use overlong::Overlong;
 pub use pair::PairText;
 pub use tokenizer::{Token, Tokenizer};
 pub use vocabulary::{Revised, Word};

@@ -2,8 +2,8 @@
 //! segments of the tokenizer's template for pairs.
 
 use crate::batch::TokenBatch;
-use crate::description::Overlong;
 use crate::error::TextError;
+use crate::overlong::Overlong;
 use crate::pair_template::{Framed, PairTemplate};
 use crate::tokenizer::{Tokenizer, for_text};
 use std::sync::OnceLock;

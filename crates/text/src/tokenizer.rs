@@ -2,8 +2,11 @@
 
 use crate::batch::TokenBatch;
 use crate::boundary::{Boundary, probable_length};
-use crate::description::{Description, Overlong};
+use crate::companions::Companions;
+use crate::convert::{VOCABULARIES, convert};
+use crate::description::Description;
 use crate::error::TextError;
+use crate::overlong::Overlong;
 use crate::pair_template::PairTemplate;
 use crate::word_pieces::WordPieces;
 use crate::words::Words;
@@ -11,6 +14,9 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 use tokenizers::{Encoding, TruncationDirection};
+
+/// The file that describes a tokenizer.
+const FILE: &str = "tokenizer.json";
 
 /// A token with the part of the text that it represents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +51,7 @@ pub struct Tokenizer {
     pub(crate) word_marks: (String, Option<u32>),
     /// True if no special tokens are added, so that a text may have no tokens.
     bare: bool,
+    path: PathBuf,
     bytes: Vec<u8>,
     adjustments: String,
     overlong: Overlong,
@@ -53,17 +60,28 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Reads the tokenizer of a model folder: `tokenizer.json` with the changes of
-    /// `tokenizer_config.json` and its older companions. `class` is the Python class of the
+    /// `tokenizer_config.json` and its older companions. Where there is no `tokenizer.json`, it is
+    /// built from the files of the older Python tokenizers. `class` is the Python class of the
     /// tokenizer if the folder names none. With `lower_case`, texts are lowercased even if the
     /// tokenizer's files do not require it (`do_lower_case` of `sentence_bert_config.json`).
     ///
     /// # Errors
     /// If a file is missing, damaged, or does not describe a tokenizer.
     pub fn open(folder: &Path, class: &str, lower_case: bool) -> Result<Self, TextError> {
-        let (path, bytes) = read(folder)?;
-        let description = Description::read(folder, &bytes, class)?;
-        let built = Self::build(description, bytes, lower_case, false);
-        built.map_err(|reason| TextError::Unreadable { path, reason })
+        let files = Companions::open(folder)?;
+        let class = files.class(class)?;
+        let (path, bytes) = match read(folder)? {
+            (path, Some(bytes)) => (path, bytes),
+            (_, None) => convert(folder, &files, class)?,
+        };
+        let description = Description::read(&path, &bytes, &files, class)?;
+        Self::build(description, bytes, path, lower_case, false)
+    }
+
+    /// Returns whether a folder has a tokenizer: `tokenizer.json`, or a vocabulary of the older
+    /// Python tokenizers.
+    pub fn is_in(folder: &Path) -> bool {
+        std::iter::once(FILE).chain(VOCABULARIES).any(|name| folder.join(name).exists())
     }
 
     /// Reads the tokenizer of static embeddings: `tokenizer.json` as it is. Texts have no special
@@ -72,8 +90,13 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::open`].
     pub fn open_bare(folder: &Path) -> Result<Self, TextError> {
-        let (path, bytes) = read(folder)?;
-        Self::from_bytes_bare(bytes, &path)
+        match read(folder)? {
+            (path, Some(bytes)) => Self::from_bytes_bare(bytes, &path),
+            (path, None) => Err(TextError::Missing {
+                path,
+                reason: "static embeddings have their tokenizer in no other file".into(),
+            }),
+        }
     }
 
     /// As [`Tokenizer::open_bare`], of the content of a file that errors call `path`.
@@ -82,12 +105,18 @@ impl Tokenizer {
     /// As [`Tokenizer::open`].
     pub fn from_bytes_bare(bytes: Vec<u8>, path: &Path) -> Result<Self, TextError> {
         let description = Description::read_bare(path, &bytes)?;
-        let built = Self::build(description, bytes, false, true);
-        built.map_err(|reason| TextError::Unreadable { path: path.into(), reason })
+        Self::build(description, bytes, path.into(), false, true)
     }
 
-    fn build(mut description: Description, bytes: Vec<u8>, lower_case: bool, bare: bool) -> Result<Self, String> {
-        let fields = description.json.as_object_mut().ok_or("not a JSON object")?;
+    fn build(
+        mut description: Description,
+        bytes: Vec<u8>,
+        path: PathBuf,
+        lower_case: bool,
+        bare: bool,
+    ) -> Result<Self, TextError> {
+        let unreadable = |reason: String| TextError::Unreadable { path: path.clone(), reason };
+        let fields = description.json.as_object_mut().ok_or_else(|| unreadable("not a JSON object".into()))?;
         if lower_case && !fields.get("normalizer").is_some_and(lowercases) {
             let lower = serde_json::json!({"type": "Lowercase"});
             let steps = match fields.remove("normalizer") {
@@ -96,7 +125,7 @@ impl Tokenizer {
             };
             fields.insert("normalizer".into(), serde_json::json!({"type": "Sequence", "normalizers": steps}));
         }
-        let rewritten = serde_json::to_vec(&description.json).map_err(|error| error.to_string())?;
+        let rewritten = serde_json::to_vec(&description.json).map_err(|error| unreadable(error.to_string()))?;
         let built = catch_panic(|| {
             let mut inner = tokenizers::Tokenizer::from_bytes(&rewritten).map_err(|error| error.to_string())?;
             inner.set_encode_special_tokens(description.split_special_tokens);
@@ -112,7 +141,7 @@ impl Tokenizer {
             let pair = PairTemplate::of(&inner, description.pair, &special_tokens);
             Ok::<_, String>((inner, special_tokens, vocabulary, segments, pair))
         });
-        let (inner, special_tokens, vocabulary, segments, pair) = built??;
+        let (inner, special_tokens, vocabulary, segments, pair) = built.flatten().map_err(unreadable)?;
         let boundary = Boundary::of(&description.json);
         let words = Words::of(&description.json).filter(|_| segments == 1);
         let word_pieces = words.as_ref().and_then(|_| WordPieces::of(&description.json));
@@ -135,6 +164,7 @@ impl Tokenizer {
             word_pieces,
             word_marks,
             bare,
+            path,
             bytes,
             adjustments,
             overlong,
@@ -425,18 +455,23 @@ impl Tokenizer {
         self.segments
     }
 
-    /// The bytes of `tokenizer.json`, unchanged.
+    /// The file that was read: `tokenizer.json`, or the vocabulary from which it was built.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The bytes of `tokenizer.json`, unchanged; of the one that was built if the folder has none.
     pub fn file_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// Reads `tokenizer.json` of a folder. Returns its path and its bytes.
-fn read(folder: &Path) -> Result<(PathBuf, Vec<u8>), TextError> {
-    let path = folder.join("tokenizer.json");
+/// Reads `tokenizer.json` of a folder. Returns its path, and its bytes if there is such a file.
+fn read(folder: &Path) -> Result<(PathBuf, Option<Vec<u8>>), TextError> {
+    let path = folder.join(FILE);
     match maana_files::read(&path) {
-        Ok(bytes) => Ok((path, bytes)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(TextError::Missing { path }),
+        Ok(bytes) => Ok((path, Some(bytes))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((path, None)),
         Err(error) => Err(TextError::Unreadable { path, reason: error.to_string() }),
     }
 }

@@ -27,7 +27,7 @@ const SMALL: [&str; 16] = [
 
 /// Files that contain a tokenizer; one is enough.
 const TOKENIZERS: [&str; 5] =
-    ["tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model"];
+    ["tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "tokenizer.model"];
 
 /// Names of weights in the order in which they are chosen: in one file, or divided with an index.
 const WEIGHTS: [(&str, Form); 4] = [

@@ -638,6 +638,29 @@ fn unsupported_models_are_refused_before_the_weights_are_fetched() {
 }
 
 #[test]
+fn a_vocabulary_stands_in_for_tokenizer_json() {
+    for vocabulary in
+        [&["vocab.txt"][..], &["vocab.json", "merges.txt"], &["sentencepiece.bpe.model"], &["tokenizer.model"]]
+    {
+        let mut files = model(1000);
+        files.remove("tokenizer.json");
+        files.extend(vocabulary.iter().map(|name| ((*name).to_owned(), b"{}".to_vec())));
+        let test = Test::new(Hub::sound(files));
+        let folder = test.resolve(ID).unwrap().folder;
+        assert!(vocabulary.iter().all(|name| folder.join(name).exists()), "{vocabulary:?}");
+        let requests = test.hub.log().len();
+        assert_eq!(test.resolve(ID).unwrap().folder, folder);
+        assert_eq!(test.hub.log().len(), requests, "the cached model is complete");
+    }
+    let mut files = model(1000);
+    files.remove("tokenizer.json");
+    files.insert("spiece.model".into(), b"{}".to_vec());
+    let test = Test::new(Hub::sound(files));
+    let (error, text) = test.error(ID);
+    assert!(matches!(error, HubError::NotEncoder { .. }) && text.contains("tokenizer.json"), "{text}");
+}
+
+#[test]
 fn files_are_copied_where_links_are_impossible() {
     let files = model(300_000);
     let mut test = Test::new(Hub::sound(files.clone()));

@@ -5,10 +5,12 @@ use super::adapter;
 use super::folder_parts::{FolderParts, Opened, check_folder};
 use super::head::HeadSettings;
 use super::modules::transformer_folder;
+use super::tower::tokenizer_class;
 use super::tower_weights::WeightStorage;
-use crate::ModelError;
 use crate::inference_model::InferenceModel;
+use crate::json::read_object;
 use crate::training_model::TrainingModel;
+use crate::{EncoderConfig, ModelError};
 use maana_kernels::{Context, Precision};
 use maana_text::Tokenizer;
 use std::path::Path;
@@ -71,7 +73,21 @@ pub fn open_for_inference(
 /// Returns an error if the folder has no tokenizer, or the number of columns is invalid.
 pub fn new_static(folder: &Path, columns: usize, seed: u64) -> Result<TrainingModel, ModelError> {
     check_folder(folder)?;
-    TrainingModel::random_static(Tokenizer::open_bare(&transformer_folder(folder)?)?, columns, seed)
+    TrainingModel::random_static(bare_tokenizer(&transformer_folder(folder)?)?, columns, seed)
+}
+
+/// Returns the tokenizer of a folder without special tokens. One without `tokenizer.json` is that
+/// of an encoder.
+fn bare_tokenizer(folder: &Path) -> Result<Tokenizer, ModelError> {
+    let path = folder.join("config.json");
+    match read_object(&path)? {
+        Some(config) if !folder.join("tokenizer.json").exists() => {
+            let architecture = EncoderConfig::from_json(&config, &path)?.architecture;
+            let tokenizer = Tokenizer::open(folder, tokenizer_class(architecture, &config), false)?;
+            Ok(Tokenizer::from_bytes_bare(tokenizer.file_bytes().to_vec(), tokenizer.path())?)
+        }
+        _ => Ok(Tokenizer::open_bare(folder)?),
+    }
 }
 
 /// Opens a folder of low-rank adapters as PEFT writes it, merged into its base models, which lie in

@@ -114,7 +114,7 @@ impl TowerParts {
             )?,
         };
         let max_seq_length = max_seq_length.filter(|_| !modules.is_new_head());
-        let tokenizer = if own.join("tokenizer.json").exists() { own } else { transformer };
+        let tokenizer = if Tokenizer::is_in(own) { own } else { transformer };
         Ok(Self {
             task,
             transformer: transformer.into(),
@@ -161,14 +161,12 @@ impl TowerParts {
     }
 
     pub(super) fn read_tokenizer(&self) -> Result<Tokenizer, ModelError> {
-        let of_family = self.config.architecture.tokenizer_class();
-        let class = match self.config.architecture {
-            Architecture::ModernBert => of_family,
-            _ => self.config_json["tokenizer_class"].as_str().unwrap_or(of_family),
-        };
         let tokenizer = match self.table {
             Some(_) => Tokenizer::open_bare(&self.tokenizer)?,
-            None => Tokenizer::open(&self.tokenizer, class, self.settings.do_lower_case)?,
+            None => {
+                let class = tokenizer_class(self.config.architecture, &self.config_json);
+                Tokenizer::open(&self.tokenizer, class, self.settings.do_lower_case)?
+            }
         };
         self.check_tokenizer(&tokenizer)?;
         Ok(tokenizer)
@@ -201,7 +199,7 @@ impl TowerParts {
         } else {
             return Ok(());
         };
-        Err(ModelError::invalid(self.tokenizer.join("tokenizer.json"), reason))
+        Err(ModelError::invalid(tokenizer.path(), reason))
     }
 
     /// Puts the tower together, but for its weights.
@@ -267,6 +265,15 @@ impl TowerParts {
         };
         let path = self.transformer.display();
         Some(format!("{path}: {count}, as an encoder of {} layers has none of this name", self.config.layers))
+    }
+}
+
+/// Returns the Python class of the tokenizer of a folder whose `tokenizer_config.json` names none.
+pub(super) fn tokenizer_class(architecture: Architecture, config: &Value) -> &str {
+    let of_family = architecture.tokenizer_class();
+    match architecture {
+        Architecture::ModernBert => of_family,
+        _ => config["tokenizer_class"].as_str().unwrap_or(of_family),
     }
 }
 
