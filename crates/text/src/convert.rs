@@ -56,8 +56,11 @@ pub(crate) fn convert(folder: &Path, files: &Companions, name: &str) -> Result<(
         ],
         Class::Roberta => {
             let space = files.flag("add_prefix_space")?.unwrap_or(false);
-            let byte_level = |space: bool| json!({"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": true, "use_regex": true});
-            [Value::Null, byte_level(space), byte_level(true)]
+            let mut of_text =
+                json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+            let decoder = of_text.clone();
+            of_text["add_prefix_space"] = space.into();
+            [Value::Null, of_text, decoder]
         }
         Class::XlmRoberta | Class::Camembert => [
             match model.charsmap.as_slice() {
