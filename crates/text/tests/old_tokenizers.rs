@@ -216,7 +216,7 @@ fn faults_of_vocabularies_are_named_with_file_place_and_remedy() {
     let pieces = first().concat();
     for (model, part) in [
         (Vec::new(), "no pieces"),
-        (b"version https://git-lfs.github.com/spec/v1\n".to_vec(), "byte"),
+        (b"version of a large file, which is elsewhere\n".to_vec(), "byte"),
         (whole[..pieces.len() + 3].to_vec(), "expected at byte"),
         (pieces.clone(), "ends before the settings"),
         (with(&[piece(b"leo", -1.0, 1), piece(b"leo", -2.0, 1)]), "piece 4, `leo`, occurs twice"),

@@ -638,7 +638,7 @@ fn unsupported_models_are_refused_before_the_weights_are_fetched() {
 }
 
 #[test]
-fn a_vocabulary_stands_in_for_tokenizer_json() {
+fn a_vocabulary_replaces_a_missing_tokenizer_json() {
     for vocabulary in
         [&["vocab.txt"][..], &["vocab.json", "merges.txt"], &["sentencepiece.bpe.model"], &["tokenizer.model"]]
     {

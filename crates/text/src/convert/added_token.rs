@@ -9,7 +9,7 @@ pub(super) struct AddedToken {
     pub(super) single_word: bool,
     pub(super) lstrip: bool,
     pub(super) rstrip: bool,
-    /// Whether the token is found in the normalized text; `None` if it is unless it is special.
+    /// True if the token is found in the normalized text; `None` if it is unless it is special.
     pub(super) normalized: Option<bool>,
     pub(super) special: bool,
 }

@@ -97,8 +97,8 @@ struct File<'a> {
     /// Kind of the model: 1 is unigram.
     model_type: u64,
     charsmap: &'a [u8],
-    /// Whether the settings of the training and of the normalizer are there, which follow the
-    /// pieces.
+    /// True if the settings of the training and those of the normalizer, which follow the pieces,
+    /// are there.
     is_whole: [bool; 2],
 }
 
