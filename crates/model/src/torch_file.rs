@@ -5,6 +5,7 @@
 
 mod archive;
 mod globals;
+mod messages;
 mod pickle;
 mod state_dict;
 #[cfg(test)]
@@ -15,12 +16,10 @@ use crate::ModelError;
 use crate::weights::StoredTensor;
 use archive::Archive;
 use maana_files::MappedFile;
+use messages::CONVERT;
 
 /// First bytes of files that PyTorch wrote before version 1.6.
 const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
-
-const DAMAGED: &str = "it is damaged or cut short, fetch it again (`maana fetch NAME --again`)";
-const CONVERT: &str = "convert it in Python with `SentenceTransformer(folder).save_pretrained(other_folder)`";
 
 /// Reads the names and places of the tensors of a file.
 ///
@@ -49,10 +48,4 @@ fn tensors(bytes: &[u8]) -> Result<Vec<(String, StoredTensor)>, String> {
     let pickle = archive.entry("data.pkl").expect("every archive has it");
     let state_dict = pickle::run(&bytes[pickle]).and_then(|values| state_dict::tensors(&values, &archive));
     state_dict.map_err(|reason| format!("entry `{}`: {reason}", archive.name("data.pkl")))
-}
-
-/// Returns the start of a name from a file, as errors show it.
-fn shown(name: &str) -> String {
-    let start: String = name.chars().take(100).collect();
-    if start.len() < name.len() { format!("{start}…") } else { start }
 }

@@ -14,9 +14,9 @@ pub use gradients::Gradients;
 pub(crate) use gradients::{GradientPlace, overlap};
 pub use layout::Tensor;
 pub(crate) use layout::{Layout, LinearWeight, Parameter, Scope, named_within};
-pub(crate) use mapped::{MappedTensor, checksums, is_floating, size_of_element, stacked, to_bytes, to_floats};
+pub(crate) use mapped::{MappedTensor, checksums, is_floating, stacked, to_bytes, to_floats};
 pub(crate) use packed::{Packed, PackingSlots};
-pub(crate) use stored::{StoredTensor, TensorBytes};
+pub(crate) use stored::{StoredTensor, TensorBytes, size_of_element};
 pub use update_plan::{Algorithm, TensorSettings, UpdatePlan};
 
 use maana_files::MappedFile;

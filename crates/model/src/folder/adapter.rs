@@ -1,5 +1,6 @@
 //! Folders of low-rank adapters as PEFT writes them: `adapter_config.json` and
-//! `adapter_model.safetensors` or `adapter_model.bin`, with or without the modules of Sentence Transformers.
+//! `adapter_model.safetensors` or `adapter_model.bin`, with or without the modules of Sentence
+//! Transformers.
 
 use super::head::name_in_file;
 use super::modules::{read_modules, transformer_folder};

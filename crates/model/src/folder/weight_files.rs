@@ -1,6 +1,6 @@
-//! The weights of a folder, whole or in shards: the place, type and shape of every tensor. Files are
-//! memory-mapped tensor by tensor; readers check afterwards that no process has written
-//! into them meanwhile ([`MappedFile::check`]).
+//! The weights of a folder, whole or in shards: the place, type and shape of every tensor. Files
+//! are memory-mapped tensor by tensor; readers check afterwards that no process has written into
+//! them meanwhile ([`MappedFile::check`]).
 
 use super::tensor_file;
 use super::weight_paths::weight_paths;
@@ -29,8 +29,8 @@ struct Place {
 }
 
 impl WeightFiles {
-    /// Opens the weights of a folder: `model.safetensors` or `pytorch_model.bin`, or the shards that
-    /// the index of either names. Names in the files may begin with `prefix`.
+    /// Opens the weights of a folder: `model.safetensors` or `pytorch_model.bin`, or the shards
+    /// that the index of either names. Names in the files may begin with `prefix`.
     pub(crate) fn open(folder: &Path, prefix: &str) -> Result<Self, ModelError> {
         let mut files = Vec::new();
         let mut places = HashMap::new();

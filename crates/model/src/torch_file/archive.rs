@@ -2,7 +2,7 @@
 //! in one folder. Only the directory at the end of the file counts; the header in front of an entry
 //! must have the same name.
 
-use super::{CONVERT, DAMAGED, shown};
+use super::messages::{CONVERT, DAMAGED, shown};
 use std::collections::HashMap;
 use std::ops::Range;
 

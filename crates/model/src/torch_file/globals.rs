@@ -1,6 +1,6 @@
 //! The names outside of a pickle that a state dict refers to.
 
-use super::{CONVERT, shown};
+use super::messages::{CONVERT, shown};
 use safetensors::Dtype;
 
 /// A class or function of Python by which a state dict describes its tensors.
@@ -8,7 +8,7 @@ use safetensors::Dtype;
 pub(super) enum Global {
     /// `collections.OrderedDict`.
     OrderedDict,
-    /// `torch._utils._rebuild_tensor_v2`: storage, offset, shape, strides, and settings of training.
+    /// `torch._utils._rebuild_tensor_v2`: storage, offset, shape, strides, settings of training.
     Tensor,
     /// `torch._utils._rebuild_tensor_v3`: the same with the type of the elements.
     TypedTensor,

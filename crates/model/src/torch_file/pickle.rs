@@ -2,8 +2,8 @@
 //! them. No function is called: an object is its description.
 
 use super::globals::Global;
+use super::messages::{CONVERT, DAMAGED};
 use super::values::{Object, Value, Values};
-use super::{CONVERT, DAMAGED};
 use std::collections::HashMap;
 
 /// Most opcodes of a pickle, and with them values, entries of the memo and memory. A tensor takes

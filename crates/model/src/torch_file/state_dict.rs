@@ -2,8 +2,8 @@
 
 use super::archive::Archive;
 use super::globals::Global;
+use super::messages::{CONVERT, DAMAGED, shown};
 use super::values::{Object, Value, Values};
-use super::{CONVERT, DAMAGED, shown};
 use crate::weights::{StoredTensor, size_of_element};
 use safetensors::Dtype;
 use std::collections::HashSet;

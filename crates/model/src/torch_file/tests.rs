@@ -1,5 +1,6 @@
 //! Files of PyTorch: those of the reference, and hostile ones that are written byte by byte.
 
+use super::messages::DAMAGED;
 use super::*;
 use maana_files::MappedFile;
 use safetensors::{Dtype, SafeTensors};

@@ -2,7 +2,7 @@
 //! pickle that nests or repeats them deeply is neither copied nor followed.
 
 use super::globals::Global;
-use super::shown;
+use super::messages::shown;
 
 /// A value; texts are those of the pickle.
 #[derive(Clone, Copy, Debug, PartialEq)]

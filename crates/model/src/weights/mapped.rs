@@ -1,6 +1,6 @@
 //! Tensors of files, in f64, f32, f16 or bf16: conversion to f32, checks and checksums.
 
-use super::stored::TensorBytes;
+use super::stored::{TensorBytes, size_of_element};
 use crate::ModelError;
 use half::{bf16, f16};
 use maana_kernels::Context;
@@ -109,11 +109,6 @@ fn checksum(floats: &[f32]) -> u128 {
 
 pub(crate) fn is_floating(dtype: Dtype) -> bool {
     matches!(dtype, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16)
-}
-
-/// Bytes of one element of a type that takes whole bytes.
-pub(crate) fn size_of_element(dtype: Dtype) -> usize {
-    dtype.bitsize() / 8
 }
 
 /// Converts elements of a floating type to f32; an f64 to the nearest, or to infinity beyond the

@@ -1,6 +1,5 @@
 //! Tensors in files of weights: type, shape and place, and their bytes.
 
-use super::mapped::size_of_element;
 use crate::ModelError;
 use maana_files::{Map, MappedFile};
 use safetensors::Dtype;
@@ -62,6 +61,11 @@ impl Deref for TensorBytes {
     }
 }
 
+/// Bytes of one element of a type that takes whole bytes.
+pub(crate) fn size_of_element(dtype: Dtype) -> usize {
+    dtype.bitsize() / 8
+}
+
 /// Returns the elements of a tensor, each of `size` bytes, in the order of their indices. The
 /// tensor has a dimension and an element.
 fn gather(bytes: &[u8], size: usize, shape: &[usize], strides: &[usize]) -> Vec<u8> {
@@ -85,6 +89,8 @@ fn gather(bytes: &[u8], size: usize, shape: &[usize], strides: &[usize]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     #[test]
     fn elements_are_gathered_in_the_order_of_their_indices() {
@@ -94,5 +100,23 @@ mod tests {
         assert_eq!(gather(&bytes, 2, &[2, 2, 2], &[12, 1, 6]), pairs(&[0, 6, 1, 7, 12, 18, 13, 19]));
         assert_eq!(gather(&bytes, 2, &[2, 3], &[0, 2]), pairs(&[0, 2, 4, 0, 2, 4]));
         assert_eq!(gather(&bytes, 2, &[3], &[5]), pairs(&[0, 5, 10]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_element_is_the_one_of_its_index(dimensions in vec((1..5_usize, 0..7_usize), 1..5)) {
+            let (shape, strides): (Vec<usize>, Vec<usize>) = dimensions.into_iter().unzip();
+            let bytes: Vec<u8> = (0..=255).collect();
+            let gathered = gather(&bytes, 1, &shape, &strides);
+            prop_assert_eq!(gathered.len(), shape.iter().product::<usize>());
+            for (place, byte) in gathered.into_iter().enumerate() {
+                let (mut rest, mut offset) = (place, 0);
+                for (length, stride) in shape.iter().zip(&strides).rev() {
+                    offset += rest % length * stride;
+                    rest /= length;
+                }
+                prop_assert_eq!(usize::from(byte), offset);
+            }
+        }
     }
 }
