@@ -175,7 +175,8 @@ def test_a_folder_with_the_vocabulary_of_an_older_tokenizer_opens(model, tmp_pat
     old, saved = tmp_path / "old", tmp_path / "saved"
     shutil.copytree(TINY, old)
     vocabulary = json.loads((old / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    (old / "vocab.txt").write_text("".join(f"{token}\n" for token in sorted(vocabulary, key=vocabulary.get)), encoding="utf-8")
+    lines = "".join(f"{token}\n" for token in sorted(vocabulary, key=vocabulary.get))
+    (old / "vocab.txt").write_text(lines, encoding="utf-8")
     (old / "tokenizer.json").unlink()
     opened = SentenceTransformer(old)
     assert np.array_equal(opened.encode(TEXTS), model.encode(TEXTS))

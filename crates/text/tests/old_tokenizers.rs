@@ -196,7 +196,7 @@ fn faults_of_vocabularies_are_named_with_file_place_and_remedy() {
         (b"{}", b"", "vocab.json", ["no tokens", "fetch"]),
         (b"[1]", b"", "vocab.json", ["not a JSON object", "tokens"]),
         (br#"{"a": -1}"#, b"", "vocab.json", ["token `a` has the id -1", "expected a number"]),
-        (br#"{"a": 4000000000}"#, b"", "vocab.json", ["id 4000000000", "less than 4194304"]),
+        (br#"{"a": 4000000000}"#, b"", "vocab.json", ["id 4000000000", "less than 1048576"]),
         (br#"{"a": 1, "b": 1}"#, b"", "vocab.json", ["`a` and `b` have the same id, 1", "another"]),
         (tokens, b"#version: 0.2\na b\na c\n", "merges.txt", ["line 3 is `a c`", "no token `c`"]),
         (tokens, b"#version: 0.2\nb a\n", "merges.txt", ["line 2 is `b a`", "no token `ba`"]),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Greatest number of tokens of a vocabulary: more than the table of any encoder has rows.
-pub(super) const MOST_TOKENS: usize = 1 << 22;
+pub(super) const MOST_TOKENS: usize = 1 << 20;
 
 /// The model of a tokenizer.
 pub(super) struct Model {
