@@ -28,7 +28,7 @@ const SEED: u64 = 14;
 
 /// Number of trials in the tests: ten per subject, about half a minute on two cores. It is a number
 /// instead of a time, so that a busy machine runs the same trials.
-const TRIALS: u64 = 160;
+const TRIALS: u64 = 180;
 
 /// End of a run.
 enum Limit {
