@@ -1,4 +1,4 @@
-//! What is computed from scores, row by row: softmax, dropout, the position bias, and their
+//! Operations on scores, row by row: softmax, dropout, the position bias, and their
 //! gradients.
 
 use super::head::{Head, Near};
