@@ -125,7 +125,8 @@ class SentenceTransformer(FitMixin, ModuleAccess):
         own = {**dict(self._summary["prompts"]), **(prompts or {})}
         self.has_own_prompts = bool(own)
         default = default_prompt_name or self._summary["default_prompt_name"]
-        self._set_prompts({"query": "", "document": "", **own}, default)
+        # The folder's come first: its fingerprint depends on their order.
+        self._set_prompts({**own, **{name: "" for name in ("query", "document") if name not in own}}, default)
         self.similarity_fn_name = similarity_fn_name or self._summary["similarity"]
         self.truncate_dim: int | None = truncate_dim or self._summary["truncate_dim"]
 
@@ -434,5 +435,6 @@ class SentenceTransformer(FitMixin, ModuleAccess):
     truncate_sentence_embeddings = truncate_embeddings
 
     def _save(self, path: str, card: dict[str, Any]) -> None:
-        prompts = list(self.prompts.items())
+        own = dict(self._summary["prompts"])
+        prompts = [(name, text) for name, text in self.prompts.items() if text or name in own]
         self.native.save(path, prompts, self.default_prompt_name, self.similarity_fn_name, card)

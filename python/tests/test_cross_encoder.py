@@ -110,6 +110,7 @@ def test_a_saved_and_a_pickled_model_give_the_same_bits(scorer, tmp_path):
     scores = scorer.predict(PAIRS)
     scorer.save_pretrained(tmp_path / "model")
     assert np.array_equal(CrossEncoder(tmp_path / "model").predict(PAIRS), scores)
+    assert CrossEncoder(tmp_path / "model").fingerprint() == scorer.fingerprint()
     short = CrossEncoder(folder("bert"), max_length=8)
     again = pickle.loads(pickle.dumps(short))
     assert again.max_length == 8 and np.array_equal(again.predict(PAIRS), short.predict(PAIRS))

@@ -169,6 +169,14 @@ def test_the_length_of_texts_can_be_set(model):
     assert short.max_seq_length == 8
 
 
+def test_a_saved_model_is_the_same_model_for_stores(model, tmp_path):
+    shutil.copytree(TINY, tmp_path / "bare")
+    (tmp_path / "bare" / "config_sentence_transformers.json").unlink()
+    for source in (model, SentenceTransformer(tmp_path / "bare")):
+        source.save_pretrained(tmp_path / "saved")
+        assert SentenceTransformer(tmp_path / "saved").fingerprint() == source.fingerprint()
+
+
 def test_a_saved_model_opens_and_gives_the_same_bits(model, tmp_path):
     named = SentenceTransformer(TINY, prompts={"query": "swali: "}, similarity_fn_name="dot")
     named.save_pretrained(tmp_path / "model")
