@@ -164,8 +164,8 @@ fn assert_reads_as(folder: &Path, rows: &[LogRow]) {
     assert!(scalars.is_sorted_by_key(|scalar| scalar.time), "no time runs backwards");
     let (times, values): (Vec<_>, Vec<_>) = scalars.into_iter().partition(|scalar| scalar.tag == "eval/runtime");
     assert_eq!(times.len(), rows.iter().filter(|row| matches!(row, LogRow::Evaluation { .. })).count());
-    let (summary, values): (Vec<_>, Vec<_>) =
-        values.into_iter().partition(|scalar| scalar.tag.starts_with("train/train_"));
+    let of_summary = |tag: &str| tag.starts_with("train/train_") || tag == "train/total_flos";
+    let (summary, values): (Vec<_>, Vec<_>) = values.into_iter().partition(|scalar| of_summary(&scalar.tag));
     assert_is_summary(&summary, rows);
     let found: Vec<_> = values.into_iter().map(|scalar| (scalar.step, scalar.tag, scalar.bits)).collect();
     let bits = |(step, tag, value): (u64, String, f64)| (step, tag, (value as f32).to_bits());
@@ -175,13 +175,15 @@ fn assert_reads_as(folder: &Path, rows: &[LogRow]) {
 /// Compares the summary at the end of a run of 30 rows in 3 epochs with its log.
 fn assert_is_summary(summary: &[Scalar], rows: &[LogRow]) {
     let tags: Vec<&str> = summary.iter().map(|scalar| scalar.tag.as_str()).collect();
-    let expected = ["runtime", "samples_per_second", "steps_per_second", "loss"];
-    assert_eq!(tags, expected.map(|name| format!("train/train_{name}")));
+    let expected = ["train_runtime", "train_samples_per_second", "train_steps_per_second", "total_flos", "train_loss"];
+    assert_eq!(tags, expected.map(|name| format!("train/{name}")));
     let last = rows.last().unwrap().step();
     assert!(summary.iter().all(|scalar| scalar.step == last));
-    let [seconds, rows_a_second, updates_a_second, loss] = [0, 1, 2, 3].map(|at| f32::from_bits(summary[at].bits));
+    let [seconds, rows_a_second, updates_a_second, flos, loss] =
+        [0, 1, 2, 3, 4].map(|at| f32::from_bits(summary[at].bits));
     assert!((rows_a_second * seconds - 90.0).abs() < 1e-3, "{rows_a_second} rows a second in {seconds} s");
     assert!((updates_a_second * seconds - last as f32).abs() < 1e-3);
+    assert_eq!(flos, 0.0);
     let losses = rows.iter().filter_map(|row| match row {
         LogRow::Training { loss, .. } => Some(*loss),
         LogRow::Evaluation { .. } => None,
