@@ -29,6 +29,6 @@ pub use groups::Groups;
 pub use hex::hex;
 pub use map::{FileChanged, Map, MappedFile};
 pub use random::{SplitMix64, mix};
-pub use read::{create_or_empty, open, open_to_append, read, read_to_string};
+pub use read::{create_or_empty, open, open_to_append, read, read_optional, read_to_string};
 pub use sync::{is_same, rename, sync_folder, sync_tree};
 pub use unfinished::{remove_leftovers, remove_unfinished};

@@ -45,6 +45,18 @@ pub fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a regular file as [`read`] does. Returns nothing if there is no such file.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_optional(path: impl AsRef<Path>) -> io::Result<Option<Vec<u8>>> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads a regular file of text as [`open`] opens it.
 ///
 /// # Errors
@@ -136,6 +148,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         assert_eq!(open(&path).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(read_optional(&path).unwrap(), None);
         create_or_empty(&path).unwrap().write_all(b"earlier").unwrap();
         create_or_empty(&path).unwrap();
         open_to_append(&path).unwrap().write_all(b"one").unwrap();

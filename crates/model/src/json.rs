@@ -81,11 +81,7 @@ pub(crate) fn read_object(path: &Path) -> Result<Option<Value>, ModelError> {
 
 /// Reads a JSON file. Returns nothing if there is no such file.
 pub(crate) fn read_json(path: &Path) -> Result<Option<Value>, ModelError> {
-    let bytes = match maana_files::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ModelError::io(path)(error)),
-    };
+    let Some(bytes) = maana_files::read_optional(path).map_err(ModelError::io(path))? else { return Ok(None) };
     serde_json::from_slice(&bytes)
         .map(Some)
         .map_err(|error| ModelError::invalid(path, format!("not valid JSON: {error}")))

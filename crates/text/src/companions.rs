@@ -96,10 +96,8 @@ pub(crate) fn invalid(path: &Path, field: &str, value: &Value, expected: &str) -
 /// Reads an object from a file; empty if there is no such file.
 fn read_object(path: &Path) -> Result<Map<String, Value>, TextError> {
     let invalid = |reason: String| TextError::Invalid { path: path.into(), reason };
-    let bytes = match maana_files::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(invalid(error.to_string())),
+    let Some(bytes) = maana_files::read_optional(path).map_err(|error| invalid(error.to_string()))? else {
+        return Ok(Map::new());
     };
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(fields)) => Ok(fields),

@@ -19,7 +19,6 @@ use model::Model;
 use sentence_piece::Frame;
 use serde_json::{Value, json};
 use special_tokens::SpecialTokens;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Files that can hold the vocabulary of a tokenizer without `tokenizer.json`.
@@ -125,23 +124,19 @@ fn read_model(folder: &Path, class: Class, name: &str, tokens: &SpecialTokens) -
         }
         Class::XlmRoberta | Class::Camembert => {
             let (path, bytes) = read(&["tokenizer.model", "sentencepiece.bpe.model"])?;
-            let (before, skip) = match class {
+            let (before, skip, unknown) = match class {
                 Class::Camembert => {
-                    let unused = |text: &str, score: f64| (text.to_owned(), score);
-                    let [start, end, unknown] =
-                        [unused("<s>NOTUSED", 0.0), unused("</s>NOTUSED", 0.0), unused("<unk>NOTUSED", -100.0)];
-                    (vec![start, (text("pad_token"), 0.0), end, (text("unk_token"), 0.0), unknown], 1)
+                    let (pad, unknown) = (tokens.text("pad_token"), tokens.text("unk_token"));
+                    let before = ["<s>NOTUSED", pad, "</s>NOTUSED", unknown, "<unk>NOTUSED"];
+                    // Of equal tokens the first one counts.
+                    let id = before.iter().position(|token| *token == unknown).unwrap_or(3);
+                    (before.map(String::from).into_iter().zip([0.0, 0.0, 0.0, 0.0, -100.0]).collect(), 1, id)
                 }
                 _ => {
                     let fields = ["bos_token", "pad_token", "eos_token", "unk_token"];
-                    (fields.map(|field| (text(field), 0.0)).to_vec(), 3)
+                    (fields.map(|field| (text(field), 0.0)).to_vec(), 3, 3)
                 }
             };
-            let unknown = match class {
-                Class::Camembert => before.iter().position(|(token, _)| token == tokens.text("unk_token")),
-                _ => Some(3),
-            };
-            let unknown = unknown.unwrap_or(0);
             sentence_piece::read(path, &bytes, Frame { before, skip, after: text("mask_token"), unknown })
         }
     }
@@ -151,10 +146,9 @@ fn read_model(folder: &Path, class: Class, name: &str, tokens: &SpecialTokens) -
 fn read_one_of(folder: &Path, names: &[&str], class: &str) -> Result<(PathBuf, Vec<u8>), TextError> {
     for name in names {
         let path = folder.join(name);
-        match maana_files::read(&path) {
-            Ok(bytes) => return Ok((path, bytes)),
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(model::invalid(&path, error.to_string())),
+        let bytes = maana_files::read_optional(&path);
+        if let Some(bytes) = bytes.map_err(|error| model::invalid(&path, error.to_string()))? {
+            return Ok((path, bytes));
         }
     }
     let needed = names.join(" or ");

@@ -16,7 +16,7 @@ pub enum TextError {
         /// Reason why it cannot be built from the other files of the folder.
         reason: String,
     },
-    /// `tokenizer.json` cannot be read.
+    /// A file of a tokenizer cannot be read.
     #[error(
         "{path}: {reason}. The file is damaged or of another kind; fetch the model again (`maana fetch NAME --again`)"
     )]

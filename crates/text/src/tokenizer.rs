@@ -469,9 +469,8 @@ impl Tokenizer {
 /// Reads `tokenizer.json` of a folder. Returns its path, and its bytes if there is such a file.
 fn read(folder: &Path) -> Result<(PathBuf, Option<Vec<u8>>), TextError> {
     let path = folder.join(FILE);
-    match maana_files::read(&path) {
-        Ok(bytes) => Ok((path, Some(bytes))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok((path, None)),
+    match maana_files::read_optional(&path) {
+        Ok(bytes) => Ok((path, bytes)),
         Err(error) => Err(TextError::Unreadable { path, reason: error.to_string() }),
     }
 }

@@ -403,12 +403,8 @@ fn file_name(path: &Path) -> String {
 /// one of the system.
 fn read_state(checkpoint: &Path) -> Result<Result<Ours, String>, TrainError> {
     let path = checkpoint.join(STATE_FILE);
-    let bytes = match maana_files::read(&path) {
-        Ok(bytes) => bytes,
-        Err(fault) if fault.kind() == std::io::ErrorKind::NotFound => {
-            return Ok(Err(format!("it has no {STATE_FILE}")));
-        }
-        Err(fault) => return Err(TrainError::io("cannot read", &path)(fault)),
+    let Some(bytes) = maana_files::read_optional(&path).map_err(TrainError::io("cannot read", &path))? else {
+        return Ok(Err(format!("it has no {STATE_FILE}")));
     };
     let state: Value = match serde_json::from_slice(&bytes) {
         Ok(state) => state,

@@ -11,7 +11,7 @@ mod frame;
 use crate::summary::RunSummary;
 use crate::{Arguments, LogRow, TrainError};
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -112,11 +112,7 @@ fn tag(name: &str) -> String {
 /// Opens a file with these records for appending: cuts the one that begins with them, or replaces
 /// any other.
 fn open(path: &Path, records: &[u8]) -> std::io::Result<File> {
-    let begins = match maana_files::read(path) {
-        Ok(found) => begins_with(&found, records),
-        Err(error) if error.kind() == ErrorKind::NotFound => false,
-        Err(error) => return Err(error),
-    };
+    let begins = maana_files::read_optional(path)?.is_some_and(|found| begins_with(&found, records));
     if !begins {
         maana_files::write(path, records)?;
     }

@@ -30,7 +30,7 @@ fn rate(context: &Context, precision: Precision, rounds: usize) -> f64 {
     const TRIES: usize = 12;
     let variant = KernelVariant::expanded(context.isa(), precision);
     let depth = PANEL_BYTES / variant.unpacked_panel_bytes(1);
-    let (rows, _) = register_loop(variant.isa, variant.precision);
+    let RegisterLoop { rows, .. } = register_loop(variant.isa, variant.precision);
     let operations = 2 * rows * variant.nr * variant.k_per_word * depth * rounds * context.threads();
     let compute = |_: usize| {
         // Floats that have to be rounded: emulated multiply-adds are faster for others.
@@ -62,47 +62,49 @@ fn panel(variant: &KernelVariant, depth: usize, values: &[f32]) -> PackedMatrix 
 /// `sums[i][j] = Σ lhs[i] · panel[d][j]` over the depth: a product whose left operand has the same
 /// word at every depth.
 fn multiply(variant: &KernelVariant, lhs: [u32; MOST_ROWS], panel: &[u8], depth: usize, sums: &mut [u32]) {
-    let (rows, register_loop) = register_loop(variant.isa, variant.precision);
+    let RegisterLoop { rows, run } = register_loop(variant.isa, variant.precision);
     assert!(panel.len() >= variant.unpacked_panel_bytes(depth) && sums.len() == rows * variant.nr, "one tile");
     // SAFETY: the sizes were checked above, and detection has seen the instructions of the
     // instruction set.
-    unsafe { register_loop(lhs, panel.as_ptr(), depth, sums.as_mut_ptr()) };
+    unsafe { run(lhs, panel.as_ptr(), depth, sums.as_mut_ptr()) };
 }
 
 /// A loop over the depth of a panel.
-///
-/// # Safety
-/// The machine has the instructions; a panel of this depth can be read, and a tile of the loop's
-/// rows written.
-type RegisterLoop = unsafe fn(lhs: [u32; MOST_ROWS], panel: *const u8, depth: usize, sums: *mut u32);
+struct RegisterLoop {
+    /// Rows of its tile: as many as there are registers for, so that enough sums are independent of
+    /// one another to hide the time that an instruction takes.
+    rows: usize,
+    /// # Safety
+    /// The machine has the instructions; a panel of this depth can be read, and a tile of `rows`
+    /// rows written.
+    run: unsafe fn(lhs: [u32; MOST_ROWS], panel: *const u8, depth: usize, sums: *mut u32),
+}
 
-/// Returns a loop and its number of rows: as many as there are registers for, so that enough sums
-/// are independent of one another to hide the time that an instruction takes.
-fn register_loop(isa: InstructionSet, precision: Precision) -> (usize, RegisterLoop) {
+fn register_loop(isa: InstructionSet, precision: Precision) -> RegisterLoop {
     use Precision::{Bf16, F32, Int8};
     match (precision, isa.level()) {
-        (F32, Level::Portable) => (4, f32_portable),
-        (Bf16, Level::Portable) => (4, bf16_portable),
-        (Int8, Level::Portable) => (4, int8_portable),
+        (F32, Level::Portable) => f32_portable(),
+        (Bf16, Level::Portable) => bf16_portable(),
+        (Int8, Level::Portable) => int8_portable(),
         #[cfg(target_arch = "aarch64")]
-        (F32 | Bf16, Level::Neon) => (4, f32_neon),
+        (F32 | Bf16, Level::Neon) => f32_neon(),
         #[cfg(target_arch = "aarch64")]
-        (Int8, Level::Neon) => (4, int8_neon),
+        (Int8, Level::Neon) => int8_neon(),
         #[cfg(target_arch = "x86_64")]
-        (F32 | Bf16, Level::Avx2) => (4, f32_avx2),
+        (F32 | Bf16, Level::Avx2) => f32_avx2(),
         #[cfg(target_arch = "x86_64")]
-        (Int8, Level::Avx2 | Level::Avx512) => (4, int8_avx2),
+        (Int8, Level::Avx2 | Level::Avx512) => int8_avx2(),
         #[cfg(target_arch = "x86_64")]
-        (Bf16, Level::Avx512Bf16) => (8, bf16_avx512bf16),
+        (Bf16, Level::Avx512Bf16) => bf16_avx512bf16(),
         #[cfg(target_arch = "x86_64")]
-        (F32 | Bf16, _) => (8, f32_avx512),
+        (F32 | Bf16, _) => f32_avx512(),
         #[cfg(target_arch = "x86_64")]
-        (Int8, _) => (8, int8_avx512vnni),
+        (Int8, _) => int8_avx512vnni(),
     }
 }
 
 /// # Safety
-/// As [`RegisterLoop`].
+/// As [`RegisterLoop::run`].
 #[inline(always)]
 unsafe fn in_registers<A: Arithmetic, const R: usize, const V: usize>(
     lhs: [u32; MOST_ROWS],
@@ -133,14 +135,17 @@ unsafe fn in_registers<A: Arithmetic, const R: usize, const V: usize>(
 
 macro_rules! register_loops {
     ($($features:ident $name:ident: $arithmetic:ty, $rows:literal rows, $vectors:literal registers;)*) => {
-        $(features!($features, with_target_features! {
-            /// # Safety
-            /// As [`RegisterLoop`].
-            unsafe fn $name(lhs: [u32; MOST_ROWS], panel: *const u8, depth: usize, sums: *mut u32) {
-                // SAFETY: as the caller promises.
-                unsafe { in_registers::<$arithmetic, $rows, $vectors>(lhs, panel, depth, sums) }
-            }
-        });)*
+        $(fn $name() -> RegisterLoop {
+            features!($features, with_target_features! {
+                /// # Safety
+                /// As [`RegisterLoop::run`].
+                unsafe fn run(lhs: [u32; MOST_ROWS], panel: *const u8, depth: usize, sums: *mut u32) {
+                    // SAFETY: as the caller promises.
+                    unsafe { in_registers::<$arithmetic, $rows, $vectors>(lhs, panel, depth, sums) }
+                }
+            });
+            RegisterLoop { rows: $rows, run }
+        })*
     };
 }
 
@@ -191,7 +196,7 @@ mod tests {
             let depth = 37;
             let rhs = panel(&variant, depth, &noise(depth * variant.k_per_word * variant.nr, 1));
             let rhs = rhs.panel(0, 0..depth);
-            let (rows, _) = register_loop(variant.isa, variant.precision);
+            let RegisterLoop { rows, .. } = register_loop(variant.isa, variant.precision);
             let lhs: [u32; MOST_ROWS] = match variant.lhs {
                 LhsFormat::F32 | LhsFormat::RoundedF32 => {
                     [1.0, -2.0, 0.5, 3.0, -1.0, 0.25, 7.0, -6.0].map(f32::to_bits)

@@ -146,9 +146,6 @@ impl RunFolder {
 
 /// Reads a file of evaluations. One that is missing or malformed is evaluated again.
 fn read_json<T: serde::de::DeserializeOwned>(path: PathBuf) -> Result<Option<T>, FinetuneError> {
-    match maana_files::read(&path) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(FileError::at(path)(error).into()),
-    }
+    let bytes = maana_files::read_optional(&path).map_err(FileError::at(path))?;
+    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }

@@ -28,10 +28,8 @@ pub(super) struct Frame {
 
 /// Reads a model of the kind unigram.
 pub(super) fn read(path: PathBuf, bytes: &[u8], frame: Frame) -> Result<Model, TextError> {
-    let file = File::parse(bytes).and_then(File::check).map_err(|reason| {
-        let remedy = "The file is damaged or of another kind; fetch the model again (`maana fetch NAME --again`)";
-        invalid(&path, format!("{reason}. {remedy}"))
-    })?;
+    let file = File::parse(bytes).and_then(File::check);
+    let file = file.map_err(|reason| TextError::Unreadable { path: path.clone(), reason })?;
     if file.model_type != 1 {
         let name = match file.model_type {
             2 => "BPE",
