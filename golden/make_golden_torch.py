@@ -13,8 +13,10 @@ Writes into torch/ beside this file:
   shards/             the same in two files with an index
   adapter_model.bin   the adapters of lora/
   2_Dense.bin, 3_LayerNorm.bin, 5_Dense.bin  the weights of modules/
+  legacy/             in the form of before PyTorch 1.6: tensors, state_dict, views, adapter_model and 2_Dense as above
+  legacy/parts.bin    the same weights as state_dict in the form of before PyTorch 0.4: parts of one storage
 """
-import json, os
+import json, os, pickle, struct
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from collections import OrderedDict
@@ -23,7 +25,8 @@ from transformers import BertForSequenceClassification
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PLACE = os.path.join(HERE, "torch")
-os.makedirs(os.path.join(PLACE, "shards"), exist_ok=True)
+for folder in ["shards", "legacy"]:
+    os.makedirs(os.path.join(PLACE, folder), exist_ok=True)
 torch.manual_seed(7)
 
 
@@ -102,3 +105,51 @@ with open(os.path.join(PLACE, "shards/pytorch_model.bin.index.json"), "w") as in
 save(load_file(os.path.join(HERE, "lora/adapter_model.safetensors")), "adapter_model.bin")
 for module in ["2_Dense", "3_LayerNorm", "5_Dense"]:
     save(load_file(os.path.join(HERE, "modules", module, "model.safetensors")), f"{module}.bin")
+
+
+def save_legacy(tensors, name):
+    torch.save(tensors, os.path.join(PLACE, "legacy", name), _use_new_zipfile_serialization=False)
+
+
+save_legacy(tensors, "tensors.bin")
+save_legacy(state, "state_dict.bin")
+save_legacy(views, "views.bin")
+save_legacy(load_file(os.path.join(HERE, "lora/adapter_model.safetensors")), "adapter_model.bin")
+save_legacy(load_file(os.path.join(HERE, "modules/2_Dense/model.safetensors")), "2_Dense.bin")
+
+
+class Part:
+    """A tensor in its order, as a part of the storage of all."""
+
+    def __init__(self, start, value):
+        self.start, self.value = start, value
+
+    def __reduce__(self):
+        strides = self.value.contiguous().stride()
+        return torch._utils._rebuild_tensor, (StoragePart(self.start, self.value.numel()), 0, tuple(self.value.shape), strides)
+
+
+class StoragePart:
+    def __init__(self, start, count):
+        self.start, self.count = start, count
+
+
+class OldPickler(pickle.Pickler):
+    def persistent_id(self, value):
+        if isinstance(value, StoragePart):
+            return "storage", torch.FloatStorage, "94", "cpu", total, (f"94-{value.start}", value.start, value.count)
+
+
+parts, total = OrderedDict(), 0
+for name, value in weights.items():
+    parts[name] = Part(total, value)
+    total += value.numel()
+with open(os.path.join(PLACE, "legacy/parts.bin"), "wb") as file:
+    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    for value in [0x1950A86A20F9469CFC6C, 1001, system]:
+        pickle.dump(value, file, protocol=2)
+    OldPickler(file, protocol=2).dump(parts)
+    pickle.dump(["94"], file, protocol=2)
+    file.write(struct.pack("<q", total) + b"".join(value.numpy().tobytes() for value in weights.values()))
+read = torch.load(os.path.join(PLACE, "legacy/parts.bin"), weights_only=True)
+assert all(torch.equal(read[name], weights[name]) for name in weights) and len(read) == len(weights)

@@ -29,4 +29,5 @@ pub use folder_parts::Opened;
 pub use head::HeadSettings;
 pub use open::{new_static, open_adapter, open_for_inference, open_for_scoring, open_for_training};
 pub use tower_weights::WeightStorage;
+pub use weight_paths::weight_bytes;
 pub use written::write_tensors;

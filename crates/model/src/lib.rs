@@ -41,7 +41,7 @@ pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{
     HeadSettings, Opened, WeightStorage, adapter_bases, new_static, open_adapter, open_for_inference, open_for_scoring,
-    open_for_training, write_tensors,
+    open_for_training, weight_bytes, write_tensors,
 };
 pub use inference_model::InferenceModel;
 pub use lora::LoraSettings;

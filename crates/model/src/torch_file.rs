@@ -1,13 +1,16 @@
-//! Weights as `torch.save` writes them since PyTorch 1.6: a zip file whose entry `data.pkl` is a
+//! Weights as `torch.save` writes them: since PyTorch 1.6 a zip file whose entry `data.pkl` is a
 //! pickle of a state dict, and whose entries `data/0`, `data/1` and so on are the storages of its
-//! tensors. The pickle is read by a machine that knows only what a state dict needs: it computes
-//! lists of numbers and names, calls nothing, and refuses everything else by name.
+//! tensors; before, pickles with the storages behind them ([`legacy`]). Pickles are read by a
+//! machine that knows only what a state dict needs: it computes lists of numbers and names, calls
+//! nothing, and refuses everything else by name.
 
 mod archive;
 mod globals;
+mod legacy;
 mod messages;
 mod pickle;
 mod state_dict;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,8 +21,8 @@ use archive::Archive;
 use maana_files::MappedFile;
 use messages::CONVERT;
 
-/// First bytes of files that PyTorch wrote before version 1.6.
-const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+/// The word in the first header of a tar file, and its place.
+const TAR: (usize, &[u8]) = (257, b"ustar");
 
 /// Reads the names and places of the tensors of a file.
 ///
@@ -32,8 +35,11 @@ pub(crate) fn read(file: &MappedFile) -> Result<Vec<(String, StoredTensor)>, Mod
 }
 
 fn tensors(bytes: &[u8]) -> Result<Vec<(String, StoredTensor)>, String> {
-    if bytes.starts_with(LEGACY) {
-        return Err(format!("it has the form of PyTorch before 1.6, which is not read; {CONVERT}"));
+    if bytes.starts_with(legacy::MAGIC) {
+        return legacy::tensors(bytes);
+    }
+    if bytes.get(TAR.0..).is_some_and(|rest| rest.starts_with(TAR.1)) {
+        return Err(format!("it is a tar file, the form of PyTorch 0.1, which is not read; {CONVERT}"));
     }
     let archive = Archive::read(bytes).map_err(|reason| format!("not a sound file of PyTorch: {reason}"))?;
     if let Some(place) = archive.entry("byteorder")
@@ -46,6 +52,6 @@ fn tensors(bytes: &[u8]) -> Result<Vec<(String, StoredTensor)>, String> {
         ));
     }
     let pickle = archive.entry("data.pkl").expect("every archive has it");
-    let state_dict = pickle::run(&bytes[pickle]).and_then(|values| state_dict::tensors(&values, &archive));
+    let state_dict = pickle::run(&bytes[pickle]).and_then(|(values, _)| state_dict::tensors(&values, &archive));
     state_dict.map_err(|reason| format!("entry `{}`: {reason}", archive.name("data.pkl")))
 }

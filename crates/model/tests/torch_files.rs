@@ -4,7 +4,7 @@
 mod support;
 
 use maana_kernels::{Context, Precision};
-use maana_model::{CrossEncoder, ModelError, TrainingModel, WeightStorage};
+use maana_model::{CrossEncoder, ModelError, TrainingModel, WeightStorage, weight_bytes};
 use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -51,7 +51,8 @@ const SAFETENSORS: &str = "model.safetensors";
 
 #[test]
 fn weights_of_pytorch_are_the_same_bits_as_safetensors() {
-    for form in ["state_dict.bin", "parameters.bin", "views.bin"] {
+    let legacy = ["legacy/state_dict.bin", "legacy/views.bin", "legacy/parts.bin"];
+    for form in ["state_dict.bin", "parameters.bin", "views.bin"].into_iter().chain(legacy) {
         assert_same(cross_encoder(&[(form, PYTORCH)]).path(), &golden("cross/bert"));
     }
     for dtype in ["f64", "f16", "bf16"] {
@@ -86,6 +87,23 @@ fn safetensors_win_where_both_forms_are_there() {
     assert_same(folder.path(), twin.path());
 }
 
+/// Those of modules and routes count, and each tensor once.
+#[test]
+fn bytes_of_weights_are_those_of_the_files_that_are_read() {
+    let length = |path: &str| std::fs::metadata(golden(path)).unwrap().len();
+    assert_eq!(weight_bytes(&golden("cross/bert")), length("cross/bert/model.safetensors"));
+    let both = cross_encoder(&[("state_dict.bin", PYTORCH), ("f16.safetensors", SAFETENSORS)]);
+    assert_eq!(weight_bytes(both.path()), length("torch/f16.safetensors"));
+    assert_eq!(weight_bytes(cross_encoder(&[("views.bin", PYTORCH)]).path()), length("torch/views.bin"));
+    let shards = ["00001", "00002"].map(|number| length(&format!("torch/shards/pytorch_model-{number}-of-00002.bin")));
+    assert_eq!(weight_bytes(&golden("torch/shards")), shards.iter().sum::<u64>());
+    assert_eq!(weight_bytes(&golden("lora")), length("lora/adapter_model.safetensors"));
+    let modules =
+        ["2_Dense", "3_LayerNorm", "5_Dense"].map(|module| length(&format!("modules/{module}/{SAFETENSORS}")));
+    assert_eq!(weight_bytes(&golden("modules")), modules.iter().sum::<u64>());
+    assert_eq!(weight_bytes(Path::new("/nowhere")), 0);
+}
+
 #[test]
 fn what_is_written_is_safetensors() {
     let folder = cross_encoder(&[("views.bin", PYTORCH)]);
@@ -109,6 +127,9 @@ fn modules_and_adapters_are_read_from_files_of_pytorch() {
     }
     let model = open(folder.path());
     assert_eq!((bits(&model), model.fingerprint()), (bits(&twin), twin.fingerprint()));
+    std::fs::copy(golden("torch/legacy/2_Dense.bin"), folder.path().join("2_Dense").join(PYTORCH)).unwrap();
+    let model = open(folder.path());
+    assert_eq!((bits(&model), model.fingerprint()), (bits(&twin), twin.fingerprint()));
 
     let open_adapter = |folder: &Path| {
         maana_model::open_adapter(folder, &[golden("tiny-bert")], &Context::new(1), Precision::F32)
@@ -118,13 +139,15 @@ fn modules_and_adapters_are_read_from_files_of_pytorch() {
     let adapters = tempfile::tempdir().unwrap();
     std::fs::copy(golden("lora/adapter_config.json"), adapters.path().join("adapter_config.json")).unwrap();
     let file = adapters.path().join("adapter_model.bin");
-    std::fs::copy(golden("torch/adapter_model.bin"), &file).unwrap();
-    let [model, twin] = [adapters.path(), &golden("lora")].map(|folder| open_adapter(folder).unwrap());
-    assert_eq!((bits(&model), model.fingerprint()), (bits(&twin), twin.fingerprint()));
-    let whole = std::fs::read(&file).unwrap();
-    std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
-    let error = open_adapter(adapters.path()).map(drop).unwrap_err();
-    assert!(error.contains("adapter_model.bin") && error.contains("cut short"), "{error}");
+    for form in ["torch/adapter_model.bin", "torch/legacy/adapter_model.bin"] {
+        std::fs::copy(golden(form), &file).unwrap();
+        let [model, twin] = [adapters.path(), &golden("lora")].map(|folder| open_adapter(folder).unwrap());
+        assert_eq!((bits(&model), model.fingerprint()), (bits(&twin), twin.fingerprint()));
+        let whole = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+        let error = open_adapter(adapters.path()).map(drop).unwrap_err();
+        assert!(error.contains("adapter_model.bin") && error.contains("cut short"), "{error}");
+    }
 }
 
 fn opened(folder: &Path) -> Result<TrainingModel, ModelError> {
@@ -144,8 +167,9 @@ fn files_of_pytorch_that_do_not_fit_are_refused_as_safetensors_are() {
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     assert_error(folder.path(), &[PYTORCH, "not a sound file of PyTorch", "cut short", "fetch it again"]);
-    std::fs::write(&path, b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.").unwrap();
-    assert_error(folder.path(), &[PYTORCH, "before 1.6", "convert it in Python"]);
+    let legacy = std::fs::read(golden("torch/legacy/state_dict.bin")).unwrap();
+    std::fs::write(&path, &legacy[..legacy.len() / 2]).unwrap();
+    assert_error(folder.path(), &[PYTORCH, "storage `", "beyond the end of the file", "cut short", "fetch it again"]);
     std::fs::remove_file(&path).unwrap();
     assert_error(folder.path(), &[SAFETENSORS, PYTORCH, "fetch the model again"]);
     std::fs::create_dir(&path).unwrap();
@@ -180,7 +204,24 @@ fn a_value_that_is_not_a_number_is_refused_in_files_of_pytorch() {
 /// Every change opens to finite numbers or is refused with the file's name; nothing panics.
 #[test]
 fn no_change_of_a_file_of_pytorch_is_fatal() {
-    let folder = cross_encoder(&[("views.bin", PYTORCH)]);
+    let whole = std::fs::read(golden("torch/views.bin")).unwrap();
+    // The pickle and the directory; the numbers between them have no structure.
+    let pickle = whole.windows(2).position(|window| window == b"\x80\x02").unwrap();
+    let directory = whole.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+    change_places("views.bin", (0..pickle + 6000).step_by(5).chain((directory..whole.len()).step_by(5)));
+}
+
+#[test]
+fn no_change_of_a_file_before_pytorch_1_6_is_fatal() {
+    let whole = std::fs::read(golden("torch/legacy/state_dict.bin")).unwrap();
+    // The pickles and the first storages with their numbers of elements.
+    let keys = whole.windows(3).rposition(|window| window == b"\x80\x02]").unwrap();
+    change_places("legacy/state_dict.bin", (0..keys).step_by(7).chain((keys..keys + 2000).step_by(3)));
+}
+
+#[track_caller]
+fn change_places(form: &str, places: impl Iterator<Item = usize>) {
+    let folder = cross_encoder(&[(form, PYTORCH)]);
     let path = folder.path().join(PYTORCH);
     let whole = std::fs::read(&path).unwrap();
     let try_folder = |bytes: &[u8], what: &str| {
@@ -191,11 +232,7 @@ fn no_change_of_a_file_of_pytorch_is_fatal() {
             Err(error) => assert!(error.to_string().contains(PYTORCH), "{what}: {error}"),
         }
     };
-    // The pickle and the directory; the numbers between them have no structure.
-    let pickle = whole.windows(2).position(|window| window == b"\x80\x02").unwrap();
-    let directory = whole.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
-    let structure = (0..pickle + 6000).step_by(5).chain((directory..whole.len()).step_by(5));
-    for (number, at) in structure.enumerate() {
+    for (number, at) in places.enumerate() {
         let mut bytes = whole.clone();
         bytes[at] = [0, 0xff, bytes[at] ^ 1, bytes[at].wrapping_add(1)][number % 4];
         try_folder(&bytes, &format!("byte {at}"));

@@ -12,7 +12,6 @@ use crate::slot::{Kind, Loaded, Slot};
 use crate::system::{System, blocking};
 use maana::kernels::{Context, Precision};
 use maana::model::ModelError;
-use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -238,7 +237,8 @@ impl Models {
     /// for one more.
     fn make_room(&self, number: usize) -> Result<(), RequestError> {
         let Some(memory) = self.memory else { return Ok(()) };
-        let needed = weight_bytes(Path::new(&self.slots[number].source.place));
+        // An estimate of the memory that the model will take.
+        let needed = maana::model::weight_bytes(Path::new(&self.slots[number].source.place));
         while self.bytes() + needed > memory {
             let idle = self.slots.iter().filter(|slot| !slot.stays && slot.is_idle());
             let Some(slot) = idle.min_by_key(|slot| slot.last_use.load(Ordering::Relaxed)) else {
@@ -269,21 +269,5 @@ fn expect_no_embeddings(settings: &Settings) -> Result<(), ServeError> {
             Err(ServeError::Settings(reason))
         }
         None => Ok(()),
-    }
-}
-
-/// Returns the bytes of the weights in a folder, an estimate of the memory that the model will
-/// take; 0 for a model that is elsewhere. Those of PyTorch count where there are no safetensors, as
-/// only then they are read.
-fn weight_bytes(folder: &Path) -> u64 {
-    let bytes = |start: &str, end: &str| -> u64 {
-        let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-        let is_named = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with(start) && name.ends_with(end));
-        let weights = entries.flatten().filter(|entry| is_named(&entry.file_name()));
-        weights.filter_map(|entry| entry.path().metadata().ok()).map(|file| file.len()).sum()
-    };
-    match bytes("", ".safetensors") {
-        0 => bytes("pytorch_model", ".bin"),
-        safetensors => safetensors,
     }
 }

@@ -26,6 +26,16 @@ pub(super) fn weight_paths(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     Err(ModelError::Missing { path: folder.join(MODEL[0][0]), remedy: remedy.into() })
 }
 
+/// Returns the number of bytes of the files of the weights of a model's folder and of its modules;
+/// 0 without any. The base of adapters, which is elsewhere, does not count.
+pub fn weight_bytes(folder: &Path) -> u64 {
+    let modules = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders = std::iter::once(folder.to_owned()).chain(modules.filter(|path| path.is_dir()));
+    let weights = folders.flat_map(|folder| weight_paths(&folder).unwrap_or_default());
+    let files = weights.chain(adapter_path(folder));
+    files.filter_map(|path| path.metadata().ok()).map(|file| file.len()).sum()
+}
+
 /// Returns the file of the weights of adapters.
 pub(super) fn adapter_path(folder: &Path) -> Result<PathBuf, ModelError> {
     let paths = ADAPTER.map(|name| folder.join(name));

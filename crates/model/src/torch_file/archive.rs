@@ -3,6 +3,7 @@
 //! must have the same name.
 
 use super::messages::{CONVERT, DAMAGED, shown};
+use super::storage::Storages;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -78,14 +79,23 @@ impl<'a> Archive<'a> {
         self.entries.get(&*self.name(name)).cloned()
     }
 
-    /// Returns the length of the file.
-    pub(super) fn file_length(&self) -> usize {
-        self.file_length
-    }
-
     /// Returns the whole name of an entry.
     pub(super) fn name(&self, name: &str) -> String {
         format!("{}/{name}", self.root)
+    }
+}
+
+impl Storages for Archive<'_> {
+    fn place(&self, key: &str) -> Option<Range<usize>> {
+        self.entry(&format!("data/{key}"))
+    }
+
+    fn name(&self, key: &str) -> String {
+        format!("entry `{}`", shown(&self.name(&format!("data/{key}"))))
+    }
+
+    fn file_length(&self) -> usize {
+        self.file_length
     }
 }
 

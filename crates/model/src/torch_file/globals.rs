@@ -8,6 +8,8 @@ use safetensors::Dtype;
 pub(super) enum Global {
     /// `collections.OrderedDict`.
     OrderedDict,
+    /// `torch._utils._rebuild_tensor`, until PyTorch 0.3: storage, offset, shape, strides.
+    OldTensor,
     /// `torch._utils._rebuild_tensor_v2`: storage, offset, shape, strides, settings of training.
     Tensor,
     /// `torch._utils._rebuild_tensor_v3`: the same with the type of the elements.
@@ -27,6 +29,7 @@ impl Global {
     pub(super) fn of(module: &str, name: &str) -> Result<Self, String> {
         let known = match (module, name) {
             ("collections", "OrderedDict") => Some(Self::OrderedDict),
+            ("torch._utils", "_rebuild_tensor") => Some(Self::OldTensor),
             ("torch._utils", "_rebuild_tensor_v2") => Some(Self::Tensor),
             ("torch._utils", "_rebuild_tensor_v3") => Some(Self::TypedTensor),
             ("torch._utils", "_rebuild_parameter") => Some(Self::Parameter),

@@ -1,5 +1,5 @@
 //! A machine for pickles of state dicts: the opcodes of protocol 2 that `torch.save` writes for
-//! them. No function is called: an object is its description.
+//! them and, in older files, around them. No function is called: an object is its description.
 
 use super::globals::Global;
 use super::messages::{CONVERT, DAMAGED};
@@ -10,8 +10,8 @@ use std::collections::HashMap;
 /// about 45.
 const MOST_STEPS: usize = 1 << 21;
 
-/// Reads a pickle.
-pub(super) fn run(pickle: &[u8]) -> Result<Values<'_>, String> {
+/// Reads the pickle at the start of some bytes. Returns its values and its length.
+pub(super) fn run(pickle: &[u8]) -> Result<(Values<'_>, usize), String> {
     let mut machine = Machine {
         rest: pickle,
         stack: Vec::new(),
@@ -23,7 +23,7 @@ pub(super) fn run(pickle: &[u8]) -> Result<Values<'_>, String> {
         let before = machine.rest;
         match machine.step() {
             Ok(true) => {}
-            Ok(false) => return Ok(machine.values),
+            Ok(false) => return Ok((machine.values, pickle.len() - machine.rest.len())),
             Err(Fault::Damaged(what)) => {
                 let at = pickle.len() - before.len();
                 return Err(format!("{what} at byte {at}; {DAMAGED}"));
@@ -120,6 +120,15 @@ impl<'a> Machine<'a> {
                 let items = self.pop_to_mark()?;
                 self.push(Object::Tuple(items));
             }
+            b']' => self.push(Object::List(Vec::new())),
+            b'a' => {
+                let item = self.pop()?;
+                self.append(&[item])?;
+            }
+            b'e' => {
+                let items = self.pop_to_mark()?;
+                self.append(&items)?;
+            }
             b'}' => self.push(Object::Dict(Vec::new())),
             b's' => {
                 let (value, key) = (self.pop()?, self.pop()?);
@@ -133,8 +142,8 @@ impl<'a> Machine<'a> {
             b'b' => self.build()?,
             b'Q' => {
                 let id = self.pop()?;
-                let id = self.values.tuple(id).and_then(|id| id.try_into().ok()).ok_or(WRONG)?;
-                self.push(Object::Storage(Box::new(id)));
+                self.values.tuple(id).ok_or(WRONG)?;
+                self.push(Object::Storage(id));
             }
             opcode => {
                 let reason = format!(
@@ -208,12 +217,24 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Puts keys and values into the dict on the stack.
-    fn set(&mut self, items: &[Value<'a>]) -> Result<(), Fault> {
+    /// Returns the object on the stack, which stays there.
+    fn top(&mut self) -> Result<&mut Object<'a>, Fault> {
         let target = self.pop()?;
         self.stack.push(target);
         let Value::Object(number) = target else { return Err(WRONG) };
-        let Object::Dict(entries) = &mut self.values.objects[number] else { return Err(WRONG) };
+        Ok(&mut self.values.objects[number])
+    }
+
+    /// Appends items to the list on the stack.
+    fn append(&mut self, items: &[Value<'a>]) -> Result<(), Fault> {
+        let Object::List(list) = self.top()? else { return Err(WRONG) };
+        list.extend_from_slice(items);
+        Ok(())
+    }
+
+    /// Puts keys and values into the dict on the stack.
+    fn set(&mut self, items: &[Value<'a>]) -> Result<(), Fault> {
+        let Object::Dict(entries) = self.top()? else { return Err(WRONG) };
         let (pairs, []) = items.as_chunks::<2>() else { return Err(EMPTY) };
         entries.extend(pairs.iter().map(|[key, value]| (*key, *value)));
         Ok(())
@@ -225,7 +246,7 @@ impl<'a> Machine<'a> {
         let arguments = self.values.tuple(arguments).ok_or(WRONG)?;
         match function {
             Value::Global(Global::OrderedDict) if arguments.is_empty() => self.push(Object::Dict(Vec::new())),
-            Value::Global(function @ (Global::Tensor | Global::TypedTensor)) => {
+            Value::Global(function @ (Global::OldTensor | Global::Tensor | Global::TypedTensor)) => {
                 // More than a tensor has, at any length of a tuple that is used again and again.
                 let arguments = arguments.get(..8).unwrap_or(arguments).to_vec();
                 self.push(Object::Tensor(function, arguments));

@@ -20,9 +20,10 @@ pub(super) enum Value<'a> {
 #[derive(Debug)]
 pub(super) enum Object<'a> {
     Tuple(Vec<Value<'a>>),
+    List(Vec<Value<'a>>),
     Dict(Vec<(Value<'a>, Value<'a>)>),
-    /// A persistent id, which is that of a storage.
-    Storage(Box<[Value<'a>; 5]>),
+    /// A tuple that is the persistent id of a storage.
+    Storage(Value<'a>),
     /// A tensor, described by a function and its arguments.
     Tensor(Global, Vec<Value<'a>>),
 }
