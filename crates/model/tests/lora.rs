@@ -296,6 +296,37 @@ fn gradients_under_the_dropout_of_adapters_are_slopes() {
     }
 }
 
+/// The reference is PEFT with our masks in place of its own.
+#[test]
+fn losses_and_gradients_under_dropout_are_those_of_peft_by_name() {
+    let numbers = read_json(&golden("lora_dropout.json"));
+    let gradients = read_safetensors(&golden("lora_dropout_grads.safetensors"));
+    let number = |name: &str| numbers[name].as_u64().unwrap();
+    let seed = DropoutSeed::On { seed: number("seed"), pass: number("pass"), first_token: 0, first_sequence: 0 };
+    let context = Context::new(2);
+    let mut compared = 0;
+    for (name, case) in numbers["cases"].as_object().unwrap() {
+        let (folder, targets) = small(case["family"].as_str().unwrap(), case["pooling"].as_str().unwrap());
+        assert_eq!(case["targets"], json!(targets), "{name}");
+        let mut model = with_dropout(folder.path(), &targets);
+        let batch = model.spec().tokenize(&texts(&numbers)).unwrap();
+        let mut keep = Activations::default();
+        let embeddings = model.forward(&context, &batch, seed, &mut keep);
+        assert_close(embeddings.data(), matrix(&case["embeddings"]).data(), name);
+        let upstream = Matrix::from_vec(embeddings.rows(), 24, support::noise(embeddings.data().len(), 5));
+        let products = embeddings.data().iter().zip(upstream.data()).map(|(x, d)| f64::from(*x) * f64::from(*d));
+        let loss = products.sum::<f64>();
+        assert!((loss - case["loss"].as_f64().unwrap()).abs() < 1e-5, "{name}: {loss}");
+        let ours = backward(&mut model, &context, &batch, seed, &mut keep, upstream.view());
+        for tensor in model.tensors() {
+            let key = format!("{name}.{}", tensor.name);
+            assert_close(&ours[tensor.range.clone()], &gradients[&key].1, &key);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, gradients.len());
+}
+
 #[test]
 fn the_dropout_of_adapters_has_the_same_bits_in_parts_recomputed_and_with_any_number_of_threads() {
     for (family, pooling) in [("bert", "mean"), ("bert", "cls"), ("modernbert", "cls")] {
