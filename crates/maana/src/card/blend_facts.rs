@@ -99,7 +99,11 @@ impl BlendFacts {
             1 => "; the guard holds".into(),
             all => format!("; all {all} guards hold"),
         };
-        format!("{verdict}: {} at α = {}{guards}", self.change_of_metric(chosen), chosen.alpha)
+        let share = match chosen.alpha {
+            0.0 => "α = 0, the base itself".into(),
+            alpha => format!("α = {alpha}"),
+        };
+        format!("{verdict}: {} at {share}{guards}", self.change_of_metric(chosen))
     }
 
     /// Names the guards whose value is below that of the base, but within chance.
@@ -168,6 +172,11 @@ pub(crate) mod tests {
             facts.verdict_line(),
             "REGRESSION: no blend keeps all guards, so the base is saved; at α = 1 dim_384_cosine_map@100 0.1211 → \
              0.4026 (+0.2815), and guards fall: habari 0.2100 → 0.1752, afya 0.2775 → 0.1732"
+        );
+        facts.verdict = Verdict::Marginal;
+        assert_eq!(
+            facts.verdict_line(),
+            "MARGINAL: dim_384_cosine_map@100 0.1211 → 0.1211 (+0.0000) at α = 0, the base itself; no guard falls"
         );
     }
 }

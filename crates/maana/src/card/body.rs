@@ -279,6 +279,7 @@ fn comparisons(facts: &CardFacts) -> Vec<Comparison> {
 #[derive(serde::Serialize)]
 struct Blend {
     alpha: f64,
+    is_base: bool,
     verdict: String,
     table: String,
 }
@@ -297,6 +298,7 @@ fn blend(facts: &BlendFacts) -> Blend {
     let rows: Vec<Vec<String>> = facts.points.iter().enumerate().map(row).collect();
     Blend {
         alpha: facts.chosen().alpha,
+        is_base: facts.chosen().alpha == 0.0,
         verdict: inline(&facts.verdict_line()),
         table: table(&header, &vec![Align::Right; header.len()], &rows),
     }

@@ -372,6 +372,11 @@ fn a_blend_is_described_with_its_table_and_curve() {
     let chosen = section.lines().find(|line| line.contains("**0.5**")).expect("the chosen row is bold");
     assert!(["**0.3189**", "**0.2546**", "**0.3445**"].iter().all(|value| chosen.contains(value)), "{section}");
     assert!(section.contains("0 (base)") && section.contains("![Metrics by α](blend.svg)"), "{section}");
+
+    let base = BlendFacts { chosen: 0, verdict: Verdict::Marginal, ..blend() };
+    let card = render(&CardFacts { blend: Some(base), ..facts() });
+    let section = card.split("### Blend with the Base Model").nth(1).expect("the card has the section");
+    assert!(section.contains("This model is the base itself:") && !section.contains("with α = 0"), "{section}");
 }
 
 #[test]

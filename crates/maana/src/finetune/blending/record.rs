@@ -2,10 +2,12 @@
 //! model and the settings with which they were measured; others are refused by name.
 
 use super::super::error::FinetuneError;
-use crate::recipe::Recipe;
+use crate::recipe::{BlendTable, EvaluationTable, Recipe};
 use maana_eval::Scores;
+use maana_train::KeepBest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Measured blends.
@@ -36,16 +38,8 @@ pub(in crate::finetune) struct Point {
 
 impl BlendRecord {
     pub(in crate::finetune) fn new(recipe: &Recipe, base: String) -> Self {
-        let mut settings = Map::new();
-        let mut flatten = |table: &str, value: Value| match value {
-            Value::Object(fields) => {
-                settings.extend(fields.into_iter().map(|(key, value)| (format!("[{table}] {key}"), value)));
-            }
-            value => drop(settings.insert(table.into(), value)),
-        };
-        flatten("blend", json!(recipe.blend));
-        flatten("evaluation", json!(recipe.evaluation));
-        flatten("[training] keep_best", json!(recipe.training.keep_best));
+        let blend = recipe.blend.clone().unwrap_or_default();
+        let settings = settings(&blend, &recipe.evaluation, &recipe.training.keep_best);
         Self { settings, base, tuned: None, points: Vec::new() }
     }
 
@@ -54,9 +48,15 @@ impl BlendRecord {
     /// # Errors
     /// Names the settings that differ.
     pub(in crate::finetune) fn check(&self, earlier: &Self, path: &Path) -> Result<(), FinetuneError> {
-        // A setting that the earlier version did not have had its default.
-        let differing = self.settings.iter().filter_map(|(name, ours)| {
-            let theirs = earlier.settings.get(name)?;
+        // A setting that a record lacks has its default there: an earlier version did not have it,
+        // or it is only written if it differs from the default.
+        let defaults = settings(&BlendTable::default(), &EvaluationTable::default(), &None);
+        let value = |settings: &Map<String, Value>, name: &String| {
+            settings.get(name).or(defaults.get(name)).cloned().unwrap_or_default()
+        };
+        let names: BTreeSet<&String> = self.settings.keys().chain(earlier.settings.keys()).collect();
+        let differing = names.into_iter().filter_map(|name| {
+            let (theirs, ours) = (value(&earlier.settings, name), value(&self.settings, name));
             (theirs != ours).then(|| format!("`{name}` was {theirs} and is now {ours}"))
         });
         let mut differences: Vec<String> = differing.collect();
@@ -104,5 +104,67 @@ impl BlendRecord {
 
     pub(super) fn point(&self, alpha: f64) -> &Point {
         self.points.iter().find(|point| point.alpha == alpha).expect("the blend was measured")
+    }
+}
+
+/// Returns settings by their names in a recipe.
+fn settings(blend: &BlendTable, evaluation: &EvaluationTable, keep_best: &Option<KeepBest>) -> Map<String, Value> {
+    let mut settings = Map::new();
+    let mut flatten = |table: &str, value: Value| match value {
+        Value::Object(fields) => {
+            settings.extend(fields.into_iter().map(|(key, value)| (format!("[{table}] {key}"), value)));
+        }
+        value => drop(settings.insert(table.into(), value)),
+    };
+    flatten("blend", json!(blend));
+    flatten("evaluation", json!(evaluation));
+    flatten("[training] keep_best", json!(keep_best));
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(blend: &str) -> BlendRecord {
+        let text = format!(
+            "[model]\nbase = \"b\"\n[data]\ntrain = [\"t.jsonl\"]\n[loss]\nname = \"multiple_negatives_ranking\"\n{blend}"
+        );
+        BlendRecord::new(&crate::recipe::parse(&text, "the recipe", &[]).unwrap(), "base".into())
+    }
+
+    fn difference(ours: &BlendRecord, earlier: &BlendRecord) -> String {
+        ours.check(earlier, Path::new("blend.json")).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_setting_that_a_record_lacks_has_its_default() {
+        let default = record("[blend]\n");
+        let mut older = default.clone();
+        for name in ["[blend] tolerance", "[evaluation] dims", "[evaluation] sets", "[training] keep_best"] {
+            assert!(older.settings.remove(name).is_some(), "{name}");
+        }
+        assert_eq!(difference(&default, &older), "");
+        assert_eq!(difference(&older, &default), "");
+        let ours = record("[evaluation]\ndims = [32]\n[blend]\ntolerance = 0.1\n");
+        let error = difference(&ours, &older);
+        assert!(error.contains("`[blend] tolerance` was 0.0 and is now 0.1"), "{error}");
+        assert!(error.contains("`[evaluation] dims` was null and is now [32]"), "{error}");
+    }
+
+    /// The names of own evaluators are only written if there are any.
+    #[test]
+    fn a_setting_that_only_one_record_has_is_compared() {
+        let (without, with) = (record("[blend]\n"), record("[evaluation]\nown = [\"mine\"]\n[blend]\n"));
+        assert!(difference(&with, &without).contains("`[evaluation] own` was null and is now [\"mine\"]"));
+        assert!(difference(&without, &with).contains("`[evaluation] own` was [\"mine\"] and is now null"));
+        let best = |keep_best: &str| {
+            record(&format!(
+                "[training]\nevaluate = \"epoch\"\nkeep_best = {keep_best}\n[evaluation]\nsplit = 0.1\n[blend]\n"
+            ))
+        };
+        let (text, table) = (best("\"loss\""), best("{ measures = [\"loss\"], greater_is_better = true }"));
+        assert!(difference(&table, &text).contains("keep_best` was \"loss\""), "{}", difference(&table, &text));
+        assert_eq!(difference(&table, &table), "");
     }
 }
