@@ -300,6 +300,12 @@ impl EncoderConfig {
         }
     }
 
+    /// Returns true if the encoder drops elements in training.
+    pub(crate) fn has_dropout(&self) -> bool {
+        let of_mlp = self.modern_bert.as_ref().map_or(0.0, |settings| settings.mlp_dropout);
+        [self.hidden_dropout, self.attention_dropout, of_mlp].iter().any(|probability| *probability > 0.0)
+    }
+
     /// The most tokens that a text can have.
     pub fn longest(&self) -> usize {
         self.positions - self.first_position

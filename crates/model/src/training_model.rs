@@ -240,6 +240,15 @@ impl TrainingModel {
         self.lora.as_ref().map(|lora| &lora.settings)
     }
 
+    /// Returns true if a text has other embeddings in each training pass: an encoder, a module
+    /// behind pooling, or the adapters have dropout.
+    pub fn has_dropout(&self) -> bool {
+        let drops =
+            |module: &SentenceModule| matches!(module, SentenceModule::Dropout(dropout) if dropout.probability() > 0.0);
+        let in_tower = |tower: &Tower| tower.spec.config.has_dropout() || tower.spec.modules.iter().any(drops);
+        self.towers.iter().any(in_tower) || self.lora().is_some_and(|settings| settings.dropout > 0.0)
+    }
+
     /// Bytes of all parameters, with the gradients and moments of those that train.
     pub fn parameter_bytes(&self) -> usize {
         let (plan, tensors) = (self.trained().update_plan(), self.trained().tensors());

@@ -1,5 +1,6 @@
 //! Notes on settings without effect, printed before a run.
 
+use maana_model::Architecture;
 use maana_train::{Arguments, Optimizer, Plan, Schedule};
 
 /// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if
@@ -77,6 +78,20 @@ pub(super) fn without_effect(arguments: &Arguments, plan: &Plan, in_batch_loss: 
         note(format!("save_every = {every}, but the run has {} updates", plan.updates));
     }
     notes
+}
+
+/// Describes SimCSE with a model of this architecture that has no dropout.
+pub(super) fn without_dropout(architecture: Architecture) -> String {
+    let remedy = match architecture {
+        Architecture::Static => "a static model learns from pairs",
+        Architecture::DistilBert => "set dropout in its config.json, for example to 0.1",
+        Architecture::ModernBert => "set mlp_dropout in its config.json, for example to 0.1",
+        _ => "set hidden_dropout_prob in its config.json, for example to 0.1",
+    };
+    format!(
+        "the model has no dropout, so that both embeddings of a text are equal: `simcse` only pushes other texts apart; \
+         {remedy}"
+    )
 }
 
 /// Describes settings of schedule and optimizer without effect.

@@ -2,6 +2,7 @@
 
 use super::error::FinetuneError;
 use super::hold_out::{HeldOut, hold_out};
+use super::notes;
 use super::set_loss::{self, SetLoss};
 use super::teacher::{Teacher, TeacherModels};
 use super::text_twice::TextTwice;
@@ -278,11 +279,12 @@ pub(super) fn prepare(
             let settings = table.loss.as_ref().unwrap_or(&located.recipe.loss);
             teacher.check(settings, model.dimension()).map_err(|error| in_set(&table, located, error))?;
         }
-        let config = model.spec().config();
-        if loss_name == LossName::Simcse && config.hidden_dropout == 0.0 && config.attention_dropout == 0.0 {
-            let text = "the model has no dropout, so that both embeddings of a text are equal: `simcse` only pushes \
-                        other texts apart; set hidden_dropout_prob in its config.json, for example to 0.1";
-            notify(HubEvent::Notice(text));
+        if loss_name == LossName::Simcse && !model.has_dropout() {
+            let text = notes::without_dropout(model.spec().config().architecture);
+            notify(HubEvent::Notice(&match several {
+                true => format!("{}: {text}", table.name),
+                false => text,
+            }));
         }
         let set = PreparedSet {
             name: table.name.clone(),

@@ -16,6 +16,18 @@ pub(super) struct Loss {
 }
 
 impl Loss {
+    /// Turns a ranking loss of texts with themselves into SimCSE, as which the reference's cards do
+    /// not name it.
+    pub(super) fn of_texts_with_themselves(&mut self) {
+        let (ranking, simcse) = (LossName::MultipleNegativesRanking, LossName::Simcse);
+        if self.settings.iter().any(|(key, value)| key == "name" && *value == json!(ranking)) {
+            let lost = |key: &&str| !simcse.parameters(Inputs::Texts).contains(key);
+            let lost: Vec<&str> = ranking.parameters(Inputs::Texts).iter().copied().filter(lost).collect();
+            self.settings.retain(|(key, _)| !lost.contains(&key.as_str()));
+            self.settings[0].1 = json!(simcse);
+        }
+    }
+
     /// Formats the loss as an inline table.
     pub(super) fn inline(&self) -> String {
         let settings = self.settings.iter().map(|(key, value)| format!("{key} = {}", toml_value(value)));

@@ -19,8 +19,13 @@ const TRAIN_PLACEHOLDER: &str = "train.jsonl";
 pub(super) fn write(card: &SourceCard, mut settings: Settings, mut notes: Notes) -> (String, Vec<String>) {
     let mut losses: Vec<Option<Loss>> = Vec::new();
     for dataset in &card.datasets {
-        let found =
+        let mut found =
             dataset.loss.as_ref().and_then(|(class, parameters)| loss(class, parameters, card.inputs, &mut notes));
+        if let ([one, other], Some(loss)) = (&dataset.columns[..], &mut found)
+            && one == other
+        {
+            loss.of_texts_with_themselves();
+        }
         for (key, value) in found.iter().flat_map(|loss| &loss.training) {
             settings.set(key, value.clone());
         }
@@ -114,8 +119,11 @@ fn data_table(card: &SourceCard, settings: &Settings, losses: &[Option<Loss>]) -
 fn dataset_lines(dataset: &CardDataset, placeholder: &str, table: &mut String) {
     let rows = dataset.rows.as_ref().map(|rows| format!("  # files with the {} rows of the card", one_line(rows)));
     let _ = writeln!(table, "train = [\"{placeholder}\"]{}", rows.unwrap_or_default());
-    if !dataset.columns.is_empty() {
-        let _ = writeln!(table, "columns = {}", toml_value(&json!(dataset.columns)));
+    // SimCSE has one column, which its card shows twice.
+    let mut columns = dataset.columns.clone();
+    columns.dedup();
+    if !columns.is_empty() {
+        let _ = writeln!(table, "columns = {}", toml_value(&json!(columns)));
     }
 }
 

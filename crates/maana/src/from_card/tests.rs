@@ -155,7 +155,13 @@ fn every_supported_loss_is_recognised_by_its_class() {
     let (recipe, _) = read(&with_loss("SoftmaxLoss", parameters));
     assert_eq!((recipe.loss.num_labels, recipe.loss.concatenation_sent_multiplication), (Some(3), Some(true)));
     names.push(recipe.loss.name);
-    // Cards name SimCSE as the reference does: the ranking loss over pairs of equal texts.
+    // Cards name SimCSE as the reference does: the ranking loss over a column and itself.
+    let ranking = with_loss("CachedMultipleNegativesRankingLoss", r#"{"scale": 30.0, "similarity_fct": "cos_sim"}"#);
+    let columns = "<code>sentence_0</code>, <code>sentence_1</code>, and <code>label</code>";
+    assert!(ranking.contains(columns));
+    let (recipe, made) = read(&ranking.replace(columns, "<code>text</code> and <code>text</code>"));
+    assert_eq!((recipe.loss.name, &json!(recipe.loss)["scale"]), (LossName::Simcse, &json!(30.0)), "{}", made.toml);
+    assert_eq!(recipe.data.columns, Some(vec!["text".into()]));
     for name in LossName::ALL.into_iter().filter(|name| *name != LossName::Simcse && name.trains(Inputs::Texts)) {
         assert!(names.contains(&name), "{name:?}");
     }
