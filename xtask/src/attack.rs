@@ -6,6 +6,7 @@
 mod fixture;
 mod hub;
 mod mutate;
+mod older_models;
 mod process;
 mod report;
 mod requests;
@@ -28,7 +29,7 @@ const SEED: u64 = 14;
 
 /// Number of trials in the tests: ten per subject, about half a minute on two cores. It is a number
 /// instead of a time, so that a busy machine runs the same trials.
-const TRIALS: u64 = 180;
+const TRIALS: u64 = 220;
 
 /// End of a run.
 enum Limit {

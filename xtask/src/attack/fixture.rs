@@ -48,9 +48,6 @@ retrieval = ["dev"]
 pub(crate) fn make(maana: &Path, folder: &Path) -> Result<()> {
     copy(Path::new("golden/tiny-bert"), &folder.join("model"))?;
     copy(Path::new("golden/cross/bert"), &folder.join("cross"))?;
-    copy(Path::new("golden/cross/bert"), &folder.join("torch"))?;
-    std::fs::remove_file(folder.join("torch/model.safetensors"))?;
-    std::fs::copy("golden/torch/views.bin", folder.join("torch/pytorch_model.bin"))?;
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         std::fs::create_dir_all(path.parent().expect("the folder is above it"))?;

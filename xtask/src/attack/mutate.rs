@@ -15,7 +15,8 @@ pub(crate) enum Format {
     Table(char),
     /// A safetensors file: length, JSON header, numbers.
     Weights,
-    /// A file of PyTorch: a pickle, numbers and the directory of a zip file.
+    /// A file of PyTorch: a pickle, numbers and the directory of a zip file, or several pickles and
+    /// numbers.
     Torch,
     Bytes,
 }
@@ -38,7 +39,7 @@ fn once(bytes: &mut Vec<u8>, format: Format, draws: &mut Draws) -> String {
         Format::Rows => lines(bytes, draws, json_line),
         Format::Table(separator) => lines(bytes, draws, |line, draws| fields(line, separator, draws)),
         Format::Weights => header(bytes, draws),
-        Format::Torch => archive(bytes, draws),
+        Format::Torch => torch_file(bytes, draws),
         Format::Bytes => None,
     };
     structured.unwrap_or_else(|| plain(bytes, draws))
@@ -361,20 +362,27 @@ fn header(bytes: &mut Vec<u8>, draws: &mut Draws) -> Option<String> {
     Some(done)
 }
 
-/// Changes the pickle or the directory of a zip file, and leaves everything else in its place.
-fn archive(bytes: &mut [u8], draws: &mut Draws) -> Option<String> {
+/// Changes a pickle or the directory of a zip file, and leaves everything else in its place.
+fn torch_file(bytes: &mut [u8], draws: &mut Draws) -> Option<String> {
     let find = |from: usize, start: &[u8]| {
         Some(from + bytes.get(from..)?.windows(start.len()).position(|window| window == start)?)
     };
     let pickle = find(0, b"\x80\x02")?;
-    let parts = [pickle..find(pickle, b"PK")?, find(pickle, b"PK\x01\x02")?..bytes.len()];
-    let number = draws.below(parts.len());
-    let part = parts[number].clone();
+    let parts = match find(pickle, b"PK\x01\x02") {
+        Some(directory) => [("the pickle", pickle..find(pickle, b"PK")?), ("the directory", directory..bytes.len())],
+        None => {
+            // The keys of the storages, which follow, and the number of elements of the first.
+            let keys = find(pickle, b"\x80\x02]")?;
+            let end = bytes.len().min(find(keys, b"e.")? + 10);
+            [("the pickles", 0..keys), ("the keys", keys..end)]
+        }
+    };
+    let (name, part) = parts[draws.below(parts.len())].clone();
     let mut changed = bytes[part.clone()].to_vec();
     let done = plain(&mut changed, draws);
     changed.resize(part.len(), 0);
     bytes[part].copy_from_slice(&changed);
-    Some(format!("{}: {done}", ["the pickle", "the directory"][number]))
+    Some(format!("{name}: {done}"))
 }
 
 #[cfg(test)]
@@ -386,13 +394,14 @@ mod tests {
     fn mutations_change_files_and_repeat() {
         let header = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
         let weights = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 8]].concat();
-        let files: [(Format, &[u8]); 7] = [
+        let files: [(Format, &[u8]); 8] = [
             (Format::Json, br#"{"a": {"b": [1, 2.5, "c"]}, "d": null}"#),
             (Format::Toml, b"[model]\nbase = \"x\"\nsteps = 3\n"),
             (Format::Rows, b"{\"a\": 1}\n{\"a\": 2}\n"),
             (Format::Table(','), b"a,b\n1,2\n"),
             (Format::Weights, &weights),
             (Format::Torch, b"PK\x03\x04x/data.pkl\x80\x02}X\x01\0\0\0aNs.PK\x07\x08numbersPK\x01\x02x/data.pkl"),
+            (Format::Torch, b"\x80\x02M\xe9\x03.\x80\x02}.\x80\x02](X\x01\0\0\09e.\x02\0\0\0\0\0\0\0numbers"),
             (Format::Bytes, b"bytes"),
         ];
         for (format, file) in files {

@@ -3,7 +3,7 @@
 
 use super::mutate::{Format, mutate};
 use super::report::Report;
-use super::{fixture, hub, process, requests};
+use super::{fixture, hub, older_models, process, requests};
 use crate::serving::texts::Draws;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ struct StepResult {
 type Row = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], bool);
 
 const ENCODE: &str = "encode model --input texts.txt --output out.npy --precision f32";
-const TABLE: [Row; 16] = [
+const TABLE: [Row; 20] = [
     (
         "cross-encoder",
         "cross",
@@ -58,6 +58,34 @@ const TABLE: [Row; 16] = [
         "torch",
         "torch/pytorch_model.bin",
         &["score torch pairs.jsonl --output scores.jsonl --precision f32", "info torch"],
+        &["scores.jsonl"],
+        false,
+    ),
+    (
+        "torch-legacy",
+        "torch-legacy/pytorch_model.bin",
+        &["score torch-legacy pairs.jsonl --output scores.jsonl --precision f32", "info torch-legacy"],
+        &["scores.jsonl"],
+        false,
+    ),
+    (
+        "vocab",
+        "vocab/vocab.txt",
+        &["score vocab pairs.jsonl --output scores.jsonl", "info vocab"],
+        &["scores.jsonl"],
+        false,
+    ),
+    (
+        "merges",
+        "merges/merges.txt",
+        &["score merges pairs.jsonl --output scores.jsonl", "info merges"],
+        &["scores.jsonl"],
+        false,
+    ),
+    (
+        "pieces",
+        "pieces/sentencepiece.bpe.model",
+        &["score pieces pairs.jsonl --output scores.jsonl", "info pieces"],
         &["scores.jsonl"],
         false,
     ),
@@ -156,6 +184,7 @@ const TABLE: [Row; 16] = [
 /// Makes the files that trials start from, and the results of the undisturbed commands.
 pub(crate) fn all(maana: &Path, folder: &Path) -> Result<Vec<Subject>> {
     fixture::make(maana, folder)?;
+    older_models::make(folder)?;
     let files = fixture::files(folder)?;
     let mut subjects = Vec::new();
     for (name, prefix, steps, outputs, sealed) in TABLE {
