@@ -1,7 +1,7 @@
 //! Intervals between evaluations, checkpoints and rows of the log: a number of updates, or a
 //! fraction of those of the run.
 
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
@@ -84,7 +84,7 @@ impl Visitor<'_> for Numbers {
     }
 }
 
-/// Times of evaluations: `"never"`, `"epoch"` or an interval.
+/// Times of evaluations: `"never"`, `"epoch"`, an interval, or `["epoch", interval]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Evaluate {
     /// Never.
@@ -93,15 +93,23 @@ pub enum Evaluate {
     Epoch,
     /// After each interval.
     Steps(Interval),
+    /// After each epoch and after each interval.
+    EpochAndSteps(Interval),
 }
 
 impl Evaluate {
-    /// Returns the interval; `None` for evaluations after epochs and for runs without evaluations.
+    /// Returns the interval; `None` for evaluations after epochs only and for runs without
+    /// evaluations.
     pub fn interval(self) -> Option<Interval> {
         match self {
-            Self::Steps(interval) => Some(interval),
+            Self::Steps(interval) | Self::EpochAndSteps(interval) => Some(interval),
             Self::Never | Self::Epoch => None,
         }
+    }
+
+    /// Returns true if the model is evaluated at the end of each epoch.
+    pub(crate) fn follows_epochs(self) -> bool {
+        matches!(self, Self::Epoch | Self::EpochAndSteps(_))
     }
 }
 
@@ -111,6 +119,7 @@ impl Serialize for Evaluate {
             Self::Never => serializer.serialize_str("never"),
             Self::Epoch => serializer.serialize_str("epoch"),
             Self::Steps(interval) => interval.serialize(serializer),
+            Self::EpochAndSteps(interval) => ("epoch", interval).serialize(serializer),
         }
     }
 }
@@ -124,11 +133,13 @@ impl<'de> Deserialize<'de> for Evaluate {
 /// Reads a word or an interval.
 struct WordOrNumber;
 
-impl Visitor<'_> for WordOrNumber {
+impl<'de> Visitor<'de> for WordOrNumber {
     type Value = Evaluate;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("\"never\", \"epoch\", a number of updates, or a fraction of the run above 0 and below 1")
+        formatter.write_str(
+            "\"never\", \"epoch\", a number of updates, a fraction of the run above 0 and below 1, or [\"epoch\", interval]",
+        )
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Evaluate, E> {
@@ -150,6 +161,15 @@ impl Visitor<'_> for WordOrNumber {
     fn visit_f64<E: Error>(self, value: f64) -> Result<Evaluate, E> {
         Numbers.visit_f64(value).map(Evaluate::Steps)
     }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Evaluate, A::Error> {
+        let first: Option<Evaluate> = elements.next_element()?;
+        let second: Option<Evaluate> = elements.next_element()?;
+        match (first, second, elements.next_element::<Evaluate>()?) {
+            (Some(Evaluate::Epoch), Some(Evaluate::Steps(interval)), None) => Ok(Evaluate::EpochAndSteps(interval)),
+            _ => Err(A::Error::invalid_value(Unexpected::Seq, &self)),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn evaluate_is_a_word_or_a_number() {
+    fn evaluate_is_a_word_or_a_number_or_both() {
         let read = |text: &str| serde_json::from_str::<Evaluate>(text);
         assert_eq!(read("\"never\"").unwrap(), Evaluate::Never);
         assert_eq!(read("\"epoch\"").unwrap(), Evaluate::Epoch);
@@ -167,7 +187,11 @@ mod tests {
         assert!(read("-1").unwrap_err().to_string().contains("number of updates"));
         assert!(read("1.5").unwrap_err().to_string().contains("below 1"));
         assert!(read("\"epochs\"").unwrap_err().to_string().contains("\"epoch\""));
-        for text in ["\"epoch\"", "50", "0.1"] {
+        assert_eq!(read(r#"["epoch", 50]"#).unwrap(), Evaluate::EpochAndSteps(50.into()));
+        for text in [r#"["epoch"]"#, r#"[50, "epoch"]"#, r#"["epoch", "never"]"#, r#"["epoch", 5, 5]"#, "[]"] {
+            assert!(read(text).unwrap_err().to_string().contains("[\"epoch\", interval]"), "{text}");
+        }
+        for text in ["\"epoch\"", "50", "0.1", r#"["epoch",0.5]"#] {
             assert_eq!(serde_json::to_string(&read(text).unwrap()).unwrap(), text);
         }
     }

@@ -2,7 +2,7 @@
 //! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
 use crate::sets::{self, EpochRows};
-use crate::{Arguments, BatchSampler, Evaluate, TrainError, Version};
+use crate::{Arguments, BatchSampler, TrainError, Version};
 use maana_data::{SetSampler, Source};
 use serde::{Deserialize, Serialize};
 
@@ -24,7 +24,7 @@ pub struct Plan {
     pub scheduled_updates: u64,
     /// Updates of the warmup.
     pub warmup_updates: u64,
-    /// Updates between two evaluations, if they do not follow the epochs.
+    /// Updates between two evaluations, if they do not follow the epochs only.
     pub evaluate_every: Option<u64>,
     /// Updates between two temporary checkpoints.
     pub save_every: Option<u64>,
@@ -147,13 +147,10 @@ impl Plan {
     /// Returns true if the model is evaluated at this position, given whether the last micro-batch
     /// completed an update.
     pub(crate) fn evaluates_at(&self, position: &Position, updated: bool, arguments: &Arguments) -> bool {
-        match arguments.evaluate {
-            Evaluate::Never => false,
-            Evaluate::Epoch => position.batch == 0 || self.is_over(position),
-            Evaluate::Steps(_) => {
-                updated && self.evaluate_every.is_some_and(|updates| position.step.is_multiple_of(updates))
-            }
-        }
+        let after_interval =
+            updated && self.evaluate_every.is_some_and(|updates| position.step.is_multiple_of(updates));
+        let after_epoch = arguments.evaluate.follows_epochs() && (position.batch == 0 || self.is_over(position));
+        after_interval || after_epoch
     }
 
     /// Returns true if a temporary checkpoint is due after update `step`.
@@ -402,7 +399,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Interval;
+    use crate::{Evaluate, Interval};
     use proptest::prelude::*;
 
     /// Settings of the run whose training log is in `tests/data`.
@@ -487,6 +484,20 @@ mod tests {
         let counted = Plan::new(100, &counted).unwrap();
         assert_eq!((counted.updates, counted.epochs), (23, 3));
         assert_eq!(counted.evaluations.iter().map(|moment| moment.step).collect::<Vec<_>>(), [5, 10, 15, 20]);
+    }
+
+    #[test]
+    fn evaluations_after_intervals_and_epochs() {
+        let arguments = Arguments {
+            epochs: 2.5,
+            batch_size: 10,
+            evaluate: Evaluate::EpochAndSteps(4.into()),
+            ..Arguments::default()
+        };
+        let plan = Plan::new(100, &arguments).unwrap();
+        let steps: Vec<u64> = plan.evaluations.iter().map(|moment| moment.step).collect();
+        // The end of the second epoch is also a multiple of the interval.
+        assert_eq!(steps, [4, 8, 10, 12, 16, 20, 24, 25]);
     }
 
     #[test]

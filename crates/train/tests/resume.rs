@@ -24,6 +24,11 @@ fn settings() -> Vec<Arguments> {
         },
         Arguments { evaluate: Evaluate::Steps(2.into()), ..arguments(None) },
         Arguments { evaluate: Evaluate::Never, save_every: Some(2.into()), ..arguments(Some(Version::V3_0_1)) },
+        Arguments {
+            evaluate: Evaluate::EpochAndSteps(2.into()),
+            keep_best: Some("dim_8_score".into()),
+            ..arguments(None)
+        },
         Arguments { mini_batch_size: Some(3), ..arguments(None) },
         Arguments { ema_decay: Some(0.6), keep_best: Some("dim_8_loss".into()), ..arguments(None) },
         Arguments { ema_decay: Some(0.6), evaluate: Evaluate::Never, save_every: Some(1.into()), ..arguments(None) },

@@ -197,7 +197,7 @@ fn hyperparameters(arguments: &Arguments, data: &DataTable) -> Vec<(String, Stri
     let evaluation = match arguments.evaluate {
         Evaluate::Never => "no".to_string(),
         Evaluate::Epoch => "epoch".to_string(),
-        Evaluate::Steps(_) => "steps".to_string(),
+        Evaluate::Steps(_) | Evaluate::EpochAndSteps(_) => "steps".to_string(),
     };
     let sampler = match arguments.batch_sampler {
         BatchSampler::Shuffle => "batch_sampler",
@@ -212,10 +212,7 @@ fn hyperparameters(arguments: &Arguments, data: &DataTable) -> Vec<(String, Stri
         Optimizer::AdamW => "adamw_torch",
         Optimizer::Adafactor(_) => "adafactor",
     };
-    let eval_steps = match arguments.evaluate {
-        Evaluate::Steps(interval) => interval.to_string(),
-        _ => "None".to_string(),
-    };
+    let eval_steps = arguments.evaluate.interval().map_or("None".to_string(), |interval| interval.to_string());
     let settings = [
         ("eval_strategy", evaluation),
         ("eval_steps", eval_steps),
