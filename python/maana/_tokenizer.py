@@ -6,18 +6,27 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from . import _maana
 from ._arrays import as_texts, is_single, to_tensor
+from ._files import read_json
 
 __all__ = ["Tokenizer"]
 
 #: Names of special tokens in `tokenizer_config.json` and `special_tokens_map.json`, in the order of
 #: ``all_special_tokens``.
 _SPECIAL = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+class _Token(NamedTuple):
+    """A token; one that the tokenizer added has no span of characters."""
+
+    id: int
+    span: tuple[int, int] | None
+    segment: int = 0
 
 
 class Tokenizer:
@@ -50,7 +59,7 @@ class Tokenizer:
         max_length: int | None = None,
         return_tensors: str | None = None,
         return_attention_mask: bool = True,
-        return_token_type_ids: bool = False,
+        return_token_type_ids: bool | None = None,
         return_special_tokens_mask: bool = False,
         return_offsets_mapping: bool = False,
         return_length: bool = False,
@@ -59,34 +68,38 @@ class Tokenizer:
         """Return ids and masks of texts by name.
 
         Args:
-            text: A text, or several.
-            text_pair: Not supported: score pairs with `CrossEncoder`.
+            text: A text, or several; or several pairs of texts.
+            text_pair: The second text of each pair.
             add_special_tokens: Add those of the model.
             padding: Pad to the longest text (``True``, ``"longest"``) or to ``max_length``.
-            truncation: Cut texts to ``max_length``, by default to `model_max_length`.
+            truncation: Cut texts to ``max_length``, by default to `model_max_length`. Of a pair the
+                longer text is cut first, or always the one of ``"only_first"`` and ``"only_second"``.
             max_length: Number of tokens.
+            return_token_type_ids: Return the segment of each token. Default: for models that read it.
             return_tensors: ``"np"`` for arrays, ``"pt"`` for tensors of PyTorch. Default: lists.
             return_offsets_mapping: Return ``offset_mapping``, the span of each token in characters.
 
         Raises:
-            NotImplementedError: For pairs.
             TypeError: If an input is not a string.
-            ValueError: If texts of different lengths are to become one array.
+            ValueError: If texts of different lengths are to become one array, or there are not as many
+                second texts as first ones.
         """
-        if text_pair is not None:
-            raise NotImplementedError("text_pair is not supported; CrossEncoder.predict tokenizes pairs")
         single = is_single(text)
-        limit = (max_length or self.model_max_length) if truncation else None
-        found = [self._tokens(each, add_special_tokens, limit) for each in as_texts(text, "text")]
-        columns: dict[str, list[list[Any]]] = {"input_ids": [[token[0] for token in tokens] for tokens in found]}
-        if return_token_type_ids:
-            columns["token_type_ids"] = [[0] * len(tokens) for tokens in found]
+        limit = (max_length or self.model_max_length) if truncation and truncation != "do_not_truncate" else None
+        pairs = _pairs(text, text_pair)
+        if pairs is None:
+            found = [self._tokens(each, add_special_tokens, limit) for each in as_texts(text, "text")]
+        else:
+            found = [self._pair(each, add_special_tokens, limit, truncation) for each in pairs]
+        columns: dict[str, list[list[Any]]] = {"input_ids": [[token.id for token in tokens] for tokens in found]}
+        if self._native.returns_segments if return_token_type_ids is None else return_token_type_ids:
+            columns["token_type_ids"] = [[token.segment for token in tokens] for tokens in found]
         if return_attention_mask:
             columns["attention_mask"] = [[1] * len(tokens) for tokens in found]
         if return_special_tokens_mask:
-            columns["special_tokens_mask"] = [[int(token[2] is None) for token in tokens] for tokens in found]
+            columns["special_tokens_mask"] = [[int(token.span is None) for token in tokens] for tokens in found]
         if return_offsets_mapping:
-            columns["offset_mapping"] = [[token[2] or (0, 0) for token in tokens] for tokens in found]
+            columns["offset_mapping"] = [[token.span or (0, 0) for token in tokens] for tokens in found]
         if padding and padding != "do_not_pad":
             width = max_length if padding == "max_length" else max(map(len, found), default=0)
             fillers = {"input_ids": self.pad_token_id or 0, "special_tokens_mask": 1, "offset_mapping": (0, 0)}
@@ -153,29 +166,22 @@ class Tokenizer:
         return len(self._vocabulary)
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """Return the number of special tokens of a text."""
-        return len(self.encode("", add_special_tokens=True))
+        """Return the number of special tokens of a text, or of a pair."""
+        return len(self.encode("", "" if pair else None, add_special_tokens=True))
 
     @cached_property
     def special_tokens_map(self) -> dict[str, str]:
-        """Special tokens by name, such as ``cls_token``."""
-        found: dict[str, str] = {}
-        for name in ("special_tokens_map.json", "tokenizer_config.json"):
-            path = os.path.join(self.name_or_path, name)
-            if os.path.isfile(path):
-                with open(path, encoding="utf-8") as file:
-                    content = json.load(file)
-                for key in _SPECIAL:
-                    token = content.get(key)
-                    token = token.get("content") if isinstance(token, dict) else token
-                    if isinstance(token, str):
-                        found[key] = token
-        return found
+        """Special tokens by name, such as ``cls_token``: those of the folder, else of the class."""
+        named = {key: _content(self._settings.get(key)) for key in _SPECIAL}
+        found = dict(self._native.class_tokens) | {key: token for key, token in named.items() if token is not None}
+        return {key: found[key] for key in _SPECIAL if key in found}
 
     @property
     def all_special_tokens(self) -> list[str]:
-        """All special tokens."""
-        tokens = (self.special_tokens_map.get(name) for name in _SPECIAL)
+        """All special tokens, also those that the folder names besides."""
+        further = (self._settings.get(name) for name in ("extra_special_tokens", "additional_special_tokens"))
+        listed = next((tokens for tokens in further if isinstance(tokens, list)), [])
+        tokens = (*self.special_tokens_map.values(), *map(_content, listed))
         return list(dict.fromkeys(token for token in tokens if token is not None))
 
     @property
@@ -198,14 +204,34 @@ class Tokenizer:
     def __repr__(self) -> str:
         return f"Tokenizer({self.name_or_path!r}, tokens={len(self)}, model_max_length={self.model_max_length})"
 
-    def _tokens(self, text: str, special: bool, limit: int | None) -> list[tuple[int, str, tuple[int, int] | None]]:
+    def _tokens(self, text: str, special: bool, limit: int | None) -> list[_Token]:
         """Return the tokens of a text, of which those of the text itself are cut to leave room."""
-        tokens = self._native.tokens(text, special)
+        tokens = [_Token(number, span) for number, _, span in self._native.tokens(text, special)]
         if limit is None or len(tokens) <= limit:
             return tokens
-        before = next((place for place, token in enumerate(tokens) if token[2] is not None), 0)
-        after = next((place for place, token in enumerate(reversed(tokens)) if token[2] is not None), 0)
+        before = next((place for place, token in enumerate(tokens) if token.span is not None), 0)
+        after = next((place for place, token in enumerate(reversed(tokens)) if token.span is not None), 0)
         return tokens[: max(limit - after, before)] + tokens[len(tokens) - after :]
+
+    def _pair(self, texts: tuple[str, str], special: bool, limit: int | None, truncation: bool | str) -> list[_Token]:
+        """Return the tokens of a pair, of which those of the texts are cut to leave room."""
+        before, between, after, segments = self._native.pair_template()
+        frame = [[_Token(number, None, segment) for number, segment in part] for part in (before, between, after)]
+        frame = frame if special else [[], [], []]
+        parts = [
+            [_Token(number, span, segment) for number, _, span in self._native.tokens(text, False)]
+            for text, segment in zip(texts, segments)
+        ]
+        if limit is not None:
+            kept = _kept((len(parts[0]), len(parts[1])), limit - sum(map(len, frame)), truncation)
+            parts = [part[:length] for part, length in zip(parts, kept)]
+        return [*frame[0], *parts[0], *frame[1], *parts[1], *frame[2]]
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """The fields of `tokenizer_config.json`, and those of the older file."""
+        paths = (os.path.join(self.name_or_path, name) for name in ("special_tokens_map.json", "tokenizer_config.json"))
+        return {key: value for path in paths if os.path.isfile(path) for key, value in read_json(path).items()}
 
     @cached_property
     def _file(self) -> dict[str, Any]:
@@ -220,3 +246,52 @@ class Tokenizer:
     @cached_property
     def _tokens_by_id(self) -> dict[int, str]:
         return {number: token for token, number in self._vocabulary.items()}
+
+
+def _content(token: Any) -> str | None:
+    """Return the text of a token, which may be given with its flags."""
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else None
+
+
+def _pairs(text: Any, text_pair: Any) -> list[tuple[str, str]] | None:
+    """Return the pairs of a call; ``None`` if its texts are single ones.
+
+    Raises:
+        ValueError: If there are not as many second texts as first ones.
+    """
+    if text_pair is None:
+        rows = text if isinstance(text, (list, tuple)) else ()
+        if not rows or not all(isinstance(row, (list, tuple)) and len(row) == 2 for row in rows):
+            return None
+        first, second = zip(*rows)
+        return _pairs(list(first), list(second))
+    if is_single(text) != is_single(text_pair):
+        raise ValueError("text and text_pair have to be two texts, or two lists of texts")
+    first, second = as_texts(text, "text"), as_texts(text_pair, "text_pair")
+    if len(first) != len(second):
+        raise ValueError(f"text has {len(first)} texts, but text_pair has {len(second)}")
+    return list(zip(first, second))
+
+
+def _kept(lengths: tuple[int, int], limit: int, truncation: bool | str) -> tuple[int, int]:
+    """Return the number of tokens of each text of a pair that a limit of both leaves.
+
+    Raises:
+        ValueError: If the text that is to be cut is too short for it.
+    """
+    first, second = lengths
+    excess = first + second - limit
+    if excess <= 0:
+        return lengths
+    if truncation in ("only_first", "only_second"):
+        kept = (first - excess, second) if truncation == "only_first" else (first, second - excess)
+        if min(kept) < 0:
+            raise ValueError(f"truncation={truncation!r} cannot cut a pair to its max_length: the other text is longer")
+        return kept
+    shorter, longer = min(lengths), max(lengths)
+    if shorter <= limit:
+        longer = max(shorter, limit - shorter)
+    if shorter + longer > limit:
+        shorter, longer = limit // 2, limit // 2 + limit % 2
+    return (longer, shorter) if first > second else (shorter, longer)

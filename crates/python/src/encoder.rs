@@ -183,6 +183,11 @@ impl Encoder {
         Ok(summary.to_string())
     }
 
+    /// Names of the parameters that a run trains.
+    fn parameters(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.model.parameters(py, None)
+    }
+
     /// Digits that identify model and dimension, equal on all machines.
     fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
         let encoder = self.encoder()?;

@@ -7,7 +7,7 @@ use crate::threads;
 use maana::card::card_of_saved;
 use maana::hub::{EventHandler, HubEvent, HubOptions, Token};
 use maana::kernels::{Context, InstructionSet, Precision};
-use maana::model::{HeadSettings, ModelError, TrainingModel, open_for_scoring, open_for_training};
+use maana::model::{HeadSettings, ModelError, Trainable, TrainingModel, open_for_scoring, open_for_training};
 use maana::open::{OpenError, Opened};
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -103,13 +103,8 @@ impl<E: Clone + Send> OpenModel<E> {
         card: SavedCard,
         change: impl FnOnce(&mut TrainingModel) -> Result<(), ModelError> + Send,
     ) -> PyResult<()> {
-        let (origin, context) = (Path::new(self.folder()?), threads::context()?);
-        interruptible(py, |_| {
-            let opened = match new_head {
-                Some(head) => open_for_scoring(origin, &context, Precision::F32, head),
-                None => open_for_training(origin, &context, Precision::F32),
-            };
-            let mut model = opened.map_err(of_model)?.model;
+        let origin = Path::new(self.folder()?);
+        self.with_training_model(py, new_head, |mut model| {
             change(&mut model).map_err(of_model)?;
             // The card of the folder describes the weights, which are the same but for a new head.
             let own = || match new_head {
@@ -119,6 +114,29 @@ impl<E: Clone + Send> OpenModel<E> {
             let card = card.create.then(|| card_of_saved(own(), card.id.as_deref(), model.summary()));
             let further: Vec<(&str, &[u8])> = card.iter().map(|card| ("README.md", card.as_bytes())).collect();
             model.save(folder, &further).map_err(of_model)
+        })
+    }
+
+    /// Returns the names of the parameters that a run trains.
+    pub(crate) fn parameters(&self, py: Python<'_>, new_head: Option<&HeadSettings>) -> PyResult<Vec<String>> {
+        let names = |model: TrainingModel| model.tensors().iter().map(|tensor| tensor.name.clone()).collect();
+        self.with_training_model(py, new_head, |model| Ok(names(model)))
+    }
+
+    /// Calls a function with the model as it is opened for training.
+    fn with_training_model<T: Send>(
+        &self,
+        py: Python<'_>,
+        new_head: Option<&HeadSettings>,
+        function: impl FnOnce(TrainingModel) -> PyResult<T> + Send,
+    ) -> PyResult<T> {
+        let (origin, context) = (Path::new(self.folder()?), threads::context()?);
+        interruptible(py, |_| {
+            let opened = match new_head {
+                Some(head) => open_for_scoring(origin, &context, Precision::F32, head),
+                None => open_for_training(origin, &context, Precision::F32),
+            };
+            function(opened.map_err(of_model)?.model)
         })
     }
 

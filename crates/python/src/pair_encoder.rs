@@ -163,6 +163,11 @@ impl PairEncoder {
         Ok(summary.to_string())
     }
 
+    /// Names of the parameters that a run trains.
+    fn parameters(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.model.parameters(py, self.new_head.as_ref())
+    }
+
     /// Digits that identify the model, equal on all machines.
     fn fingerprint(&self, py: Python<'_>) -> PyResult<String> {
         let encoder = self.model.encoder()?;

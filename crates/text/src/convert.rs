@@ -10,11 +10,12 @@ mod sentence_piece;
 mod special_tokens;
 mod word_piece;
 
+pub(crate) use class::{Class, FIELDS};
+
 use crate::companions::Companions;
 use crate::error::TextError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use class::Class;
 use model::Model;
 use sentence_piece::Frame;
 use serde_json::{Value, json};

@@ -19,5 +19,6 @@ pub use batch::TokenBatch;
 pub use error::TextError;
 pub use overlong::Overlong;
 pub use pair::PairText;
+pub use pair_template::PairTemplate;
 pub use tokenizer::{Token, Tokenizer};
 pub use vocabulary::{Revised, Word};

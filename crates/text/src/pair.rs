@@ -204,7 +204,11 @@ impl Tokenizer {
         self.pair.as_ref().map_or(1, |template| template.max_segment() as usize + 1)
     }
 
-    fn pair_template(&self) -> Result<&PairTemplate, TextError> {
+    /// Returns the special tokens and the segments of pairs.
+    ///
+    /// # Errors
+    /// If the tokenizer has no template for pairs.
+    pub fn pair_template(&self) -> Result<&PairTemplate, TextError> {
         self.pair.as_ref().ok_or(TextError::NoPairs)
     }
 }

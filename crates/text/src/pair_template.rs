@@ -8,11 +8,15 @@ pub(crate) type Framed = (u32, u32);
 
 /// Special tokens around both texts of a pair, and the segments of the texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PairTemplate {
-    pub(crate) before: Vec<Framed>,
-    pub(crate) between: Vec<Framed>,
-    pub(crate) after: Vec<Framed>,
-    pub(crate) segments: [u32; 2],
+pub struct PairTemplate {
+    /// Special tokens in front of the first text.
+    pub before: Vec<Framed>,
+    /// Special tokens between the texts.
+    pub between: Vec<Framed>,
+    /// Special tokens behind the second text.
+    pub after: Vec<Framed>,
+    /// Segments of the texts.
+    pub segments: [u32; 2],
 }
 
 impl PairTemplate {

@@ -3,7 +3,7 @@
 use crate::batch::TokenBatch;
 use crate::boundary::{Boundary, probable_length};
 use crate::companions::Companions;
-use crate::convert::{VOCABULARIES, convert};
+use crate::convert::{Class, FIELDS, VOCABULARIES, convert};
 use crate::description::Description;
 use crate::error::TextError;
 use crate::overlong::Overlong;
@@ -51,6 +51,10 @@ pub struct Tokenizer {
     pub(crate) word_marks: (String, Option<u32>),
     /// True if no special tokens are added, so that a text may have no tokens.
     bare: bool,
+    /// The Python class, if its special tokens are known.
+    class: Option<Class>,
+    /// True if calls of the Python class return segments.
+    returns_segments: bool,
     path: PathBuf,
     bytes: Vec<u8>,
     adjustments: String,
@@ -75,7 +79,8 @@ impl Tokenizer {
             (_, None) => convert(folder, &files, class)?,
         };
         let description = Description::read(&path, &bytes, &files, class)?;
-        Self::build(description, bytes, path, lower_case, false)
+        let tokenizer = Self::build(description, bytes, path, lower_case, false)?;
+        Ok(Self { class: Class::of(class), ..tokenizer })
     }
 
     /// Returns whether a folder has a tokenizer: `tokenizer.json`, or a vocabulary of the older
@@ -152,6 +157,7 @@ impl Tokenizer {
             None => model["unk_id"].as_u64().and_then(|id| u32::try_from(id).ok()),
         };
         let word_marks = (prefix, unknown);
+        let returns_segments = description.pair.segments;
         let Description { adjustments, overlong, max_length, .. } = description;
         Ok(Self {
             inner,
@@ -164,6 +170,8 @@ impl Tokenizer {
             word_pieces,
             word_marks,
             bare,
+            class: None,
+            returns_segments,
             path,
             bytes,
             adjustments,
@@ -394,6 +402,18 @@ impl Tokenizer {
             }
         };
         Ok((0..encoding.len()).map(token).collect())
+    }
+
+    /// Returns the special tokens that the Python class of the tokenizer has by default, with the
+    /// fields of `tokenizer_config.json` that replace them; nothing for an unknown class.
+    pub fn class_tokens(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let token = |field| Some((field, self.class?.default_token(field)?));
+        FIELDS.into_iter().filter_map(token)
+    }
+
+    /// Returns true if a call of the tokenizer in Python returns the segments of tokens.
+    pub fn returns_segments(&self) -> bool {
+        self.returns_segments
     }
 
     /// Returns the text of token ids.

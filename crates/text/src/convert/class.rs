@@ -3,12 +3,12 @@
 use super::added_token::{AddedToken, Given};
 
 /// Fields that name special tokens, in the order in which Python adds them to a vocabulary.
-pub(super) const FIELDS: [&str; 7] =
+pub(crate) const FIELDS: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A Python class of tokenizers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Class {
+pub(crate) enum Class {
     /// WordPiece with BERT's special tokens.
     Bert,
     /// WordPiece with MPNet's special tokens.
@@ -33,13 +33,13 @@ impl Class {
         ("CamembertTokenizer", Self::Camembert),
     ];
 
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         let name = name.strip_suffix("Fast").unwrap_or(name);
         Self::NAMES.into_iter().find_map(|(known, class)| (known == name).then_some(class))
     }
 
     /// Returns the special token of a field that the folder does not set.
-    pub(super) fn default_token(self, field: &str) -> Option<&'static str> {
+    pub(crate) fn default_token(self, field: &str) -> Option<&'static str> {
         Some(match (self, field) {
             (Self::Bert, "bos_token" | "eos_token") => return None,
             (Self::Bert, "sep_token") => "[SEP]",

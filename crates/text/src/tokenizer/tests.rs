@@ -122,6 +122,33 @@ fn token_ids_are_accepted_with_or_without_special_tokens() {
     assert!(tokenizer.decode(&[4_000_000_000], true).is_err());
 }
 
+/// Special tokens and segments of classes in transformers.
+#[test]
+fn classes_have_the_special_tokens_of_transformers() {
+    let of = |class: &str| {
+        let tokenizer = Tokenizer::open(&golden("cross/modernbert"), class, false).unwrap();
+        let tokens: Vec<&str> = tokenizer.class_tokens().map(|(_, token)| token).collect();
+        (tokens.join(" "), tokenizer.returns_segments())
+    };
+    // The folder names a class that has none.
+    assert_eq!(of("BertTokenizer"), (String::new(), false));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), tiny().file_bytes()).unwrap();
+    let of = |class: &str| {
+        let tokenizer = Tokenizer::open(folder.path(), class, false).unwrap();
+        let tokens: Vec<String> = tokenizer.class_tokens().map(|(field, token)| format!("{field} {token}")).collect();
+        (tokens.join(", "), tokenizer.returns_segments())
+    };
+    let bert = "unk_token [UNK], sep_token [SEP], pad_token [PAD], cls_token [CLS], mask_token [MASK]";
+    assert_eq!(of("BertTokenizerFast"), (bert.into(), true));
+    assert_eq!(of("DistilBertTokenizer"), (bert.into(), false));
+    let mpnet = "bos_token <s>, eos_token </s>, unk_token [UNK], sep_token </s>, pad_token <pad>, cls_token <s>, \
+                 mask_token <mask>";
+    assert_eq!(of("MPNetTokenizer"), (mpnet.into(), false));
+    assert_eq!(of("RobertaTokenizer"), (mpnet.replace("[UNK]", "<unk>"), false));
+    assert_eq!(of("PreTrainedTokenizerFast"), (String::new(), false));
+}
+
 #[test]
 fn tokens_are_explained_by_their_characters() {
     let tokens = tiny().explain("The \u{e9}house", true).unwrap();
