@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import training_args, util
     from ._hard_negatives import mine_hard_negatives
     from ._maana import __version__, set_threads
+    from ._resolve_ids import resolve_ids
     from .cross_encoder import (
         CrossEncoder,
         CrossEncoderModelCardData,
@@ -41,6 +42,8 @@ _MODULE_OF = {
     "CrossEncoderTrainingArguments": "cross_encoder",
     "Hit": "store",
     "InputExample": "readers",
+    "DefaultBatchSampler": "base.sampler",
+    "MultiDatasetDefaultBatchSampler": "base.sampler",
     "ParallelSentencesDataset": "datasets",
     "SentenceTransformer": "model",
     "SentenceTransformerModelCardData": "model_card",
@@ -52,6 +55,7 @@ _MODULE_OF = {
     "__version__": "_maana",
     "distill_static": "static",
     "mine_hard_negatives": "util",
+    "resolve_ids": "util",
     "quantize_embeddings": "quantization",
     "set_threads": "_maana",
 }
@@ -92,6 +96,7 @@ __all__ = [
     "quantization",
     "quantize_embeddings",
     "readers",
+    "resolve_ids",
     "sentence_transformer",
     "set_threads",
     "training_args",

@@ -35,8 +35,8 @@ def precision_of(model_kwargs: dict[str, Any] | None, precision: str) -> str:
         if dtype not in _PRECISION_OF_DTYPE:
             raise NotImplementedError(f"model_kwargs: dtype {dtype} is not supported; expected float32 or bfloat16")
         precision = _PRECISION_OF_DTYPE[dtype] or precision
-    if given.get("attn_implementation") in (None, "eager", "sdpa"):
-        given.pop("attn_implementation", None)
+    if (attention := given.pop("attn_implementation", None)) not in (None, "eager", "sdpa"):
+        raise NotImplementedError(f"model_kwargs: attn_implementation {attention} is not supported; expected sdpa or eager")
     if str(given.get("device_map", "cpu")) in ("None", "auto", "cpu"):
         given.pop("device_map", None)
     refuse(model_kwargs=given)

@@ -8,6 +8,14 @@ from typing import Any
 import numpy as np
 
 
+#: Remedies for elements that are no strings.
+_REMEDIES: dict[type, str] = {
+    dict: "; of a route: the text itself, with encode_query, encode_document or task=…",
+    list: "; join the texts of a pair",
+    tuple: "; join the texts of a pair",
+}
+
+
 def is_tensor(value: Any) -> bool:
     """Return whether a value is a tensor of PyTorch, without importing it."""
     torch = sys.modules.get("torch")
@@ -83,7 +91,8 @@ def as_texts(texts: Any, name: str = "inputs") -> list[str]:
     if is_single(texts):
         return [str(texts)]
     if texts is None or isinstance(texts, (bytes, dict, int, float)):
-        raise TypeError(f"{name} is of type {type(texts).__name__}; expected a string or a list of strings")
+        remedy = _REMEDIES.get(type(texts), "")
+        raise TypeError(f"{name} is of type {type(texts).__name__}; expected a string or a list of strings{remedy}")
     if isinstance(texts, np.ndarray):
         texts = texts.tolist()
     elif hasattr(texts, "to_pylist"):
@@ -97,5 +106,5 @@ def as_texts(texts: Any, name: str = "inputs") -> list[str]:
     for position, text in enumerate(texts):
         if not isinstance(text, str):
             found = "None" if text is None else f"of type {type(text).__name__}"
-            raise TypeError(f"{name}[{position}] is {found}; expected a string")
+            raise TypeError(f"{name}[{position}] is {found}; expected a string{_REMEDIES.get(type(text), '')}")
     return texts

@@ -38,6 +38,8 @@ class BaseModel(Saving):
     _native_options: dict[str, Any] = {}
     #: Cached properties that belong to the folder that is open.
     _derived: tuple[str, ...] = ("tokenizer",)
+    #: Folder of a model that was built of modules, which exists as long as the model.
+    _built: Any = None
     #: Attributes of the reference that are not supported, with the remedy.
     _refused: dict[str, str] = {}
 
@@ -143,6 +145,14 @@ class BaseModel(Saving):
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: the engine is compiled already."""
+
+    def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
+        """Return an empty pool for calls that pass one on."""
+        return {"input": None, "output": None, "processes": []}
+
+    @staticmethod
+    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
+        """Do nothing: there are no processes."""
 
     def get_backend(self) -> str:
         """Return ``torch``, for which this engine stands in."""

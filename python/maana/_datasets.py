@@ -29,7 +29,10 @@ def columns_of(dataset: Any, name: str) -> dict[str, list[Any]]:
             f"{name} is a stream ({type(dataset).__name__}); a run draws its rows in a random order and can be resumed, "
             "which needs all of them: pass Dataset.from_list(list(stream.take(rows))), or the path of a file"
         )
-    if hasattr(dataset, "to_pydict"):
+    if getattr(dataset, "format", None) and dataset.format.get("type") == "custom":
+        # A transformation, such as that of `resolve_ids`, makes the columns.
+        columns = dict(dataset[:])
+    elif hasattr(dataset, "to_pydict"):
         columns = dataset.to_pydict()
     elif isinstance(dataset, Mapping):
         columns = {key: list(values) for key, values in dataset.items()}

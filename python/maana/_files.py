@@ -52,6 +52,15 @@ def link_file(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
+def move_entries(source: str, target: str) -> None:
+    """Move files and folders into another folder, where they replace those of the same names."""
+    for name in sorted(os.listdir(source)):
+        place = os.path.join(target, name)
+        if os.path.isdir(place) and not os.path.islink(place):
+            shutil.rmtree(place)
+        os.replace(os.path.join(source, name), place)
+
+
 def read_files(folder: str) -> dict[str, bytes]:
     """Return the content of all files below a folder by their paths within it."""
     files = {}

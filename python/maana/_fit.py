@@ -57,7 +57,7 @@ class FitMixin:
             train_objectives: Pairs of examples and a loss. Examples are a list of ``InputExample``,
                 or an object with such a list as ``dataset`` and a ``batch_size``, for instance a
                 ``DataLoader``. Batches of several pairs take turns.
-            evaluator: An evaluator, called at the end of each epoch, or every ``evaluation_steps``.
+            evaluator: An evaluator, called at the end of each epoch.
             epochs: Number of epochs.
             steps_per_epoch: Number of updates, for one epoch.
             scheduler: Schedule of the learning rate.
@@ -65,7 +65,7 @@ class FitMixin:
             optimizer_class: AdamW.
             optimizer_params: Its parameters ``lr``, ``eps``, ``betas``.
             weight_decay: Weight decay.
-            evaluation_steps: Updates between two evaluations, instead of an epoch.
+            evaluation_steps: Updates between two further evaluations.
             output_path: Folder of the trained model.
             save_best_model: Take the weights that are best by the evaluator, not the last.
             max_grad_norm: Largest norm of the gradient.
@@ -184,8 +184,9 @@ class _Evaluation:
         """Return the arguments of training: with a model those that keep the best weights."""
         if self.evaluator is None:
             return {}
-        found: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": self.steps} if self.steps else {}
-        found.setdefault("eval_strategy", "epoch")
+        found: dict[str, Any] = {"eval_strategy": "epoch"}
+        if self.steps and self.steps > 0:
+            found["recipe"] = {"evaluate": ["epoch", self.steps]}
         if model is not None:
             found |= {"load_best_model_at_end": True, "metric_for_best_model": _primary(self.evaluator, model)}
             found["greater_is_better"] = getattr(self.evaluator, "greater_is_better", True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._base import BaseModel
 from ._tokenizer import Tokenizer
 from .models import Module, Pooling, Router, Transformer
 from .models.chain import read_chain
 from .models.transformer import AutoModel
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class ModuleAccess(BaseModel):
@@ -34,6 +38,20 @@ class ModuleAccess(BaseModel):
     def __iter__(self) -> Iterator[Module]:
         """Iterate over the modules."""
         return iter(self._modules)
+
+    def children(self) -> Iterator[Module]:
+        """Iterate over the modules."""
+        return iter(self._modules)
+
+    def append(self, module: Module) -> Self:
+        """Put a module behind the others, and return the model."""
+        self._rebuild([*self, module])
+        self._summary["modules"] = json.loads(self.native.summary())["modules"]
+        return self
+
+    def add_module(self, name: str, module: Module) -> None:
+        """Put a module behind the others. Modules are called by their numbers."""
+        self.append(module)
 
     def _first_module(self) -> Module:
         return self._modules[0]
@@ -73,8 +91,17 @@ class ModuleAccess(BaseModel):
         for module in modules:
             if isinstance(module, Pooling):
                 module.include_prompt = include_prompt
-        self._build(modules)
-        self._open_folder(self._built.name, self.max_seq_length)
+        self._rebuild(modules)
+
+    def _rebuild(self, modules: list[Module]) -> None:
+        """Build the model of other modules; it stays as it is if they do not fit together."""
+        before = self._built
+        try:
+            self._build(modules)
+            self._open_folder(self._built.name, self.max_seq_length)
+        except Exception:
+            self._built = before
+            raise
 
     def __repr__(self) -> str:
         modules = "".join(f"  ({number}): {module!r}\n" for number, module in enumerate(self))

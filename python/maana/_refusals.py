@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 _LOSS = "write a loss in Python instead (maana.losses.PythonLoss)"
@@ -72,6 +73,18 @@ def refuse_overrides(kind: type, base: type) -> None:
         for name, remedy in METHODS.items():
             if name in vars(each):
                 raise NotImplementedError(f"{each.__name__} overrides {name}, which is not called here: {remedy}")
+
+
+def refused_names(module: str, names: dict[str, str]) -> Callable[[str], Any]:
+    """Return the function ``__getattr__`` of a module that refuses names, each with its remedy."""
+
+    def refuse(name: str) -> Any:
+        if name in names:
+            # `from … import NAME` shows the message of no other exception.
+            raise ImportError(f"{name} is not supported: {names[name]}")
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return refuse
 
 
 def refused_class(name: str, remedy: str) -> type:

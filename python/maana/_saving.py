@@ -8,6 +8,7 @@ from typing import Any
 
 from . import _maana
 from ._access import check_safe
+from ._files import move_entries
 
 
 class Saving:
@@ -23,7 +24,8 @@ class Saving:
     ) -> None:
         """Write the model as a folder of Sentence Transformers, with its prompts and settings.
 
-        The folder appears whole or not at all; an older model in its place is replaced.
+        The folder appears whole or not at all; an older model in its place is replaced. In the output
+        folder of a trainer, whose run stays, the files are replaced one after the other.
 
         Args:
             path: The folder.
@@ -38,7 +40,14 @@ class Saving:
             NotImplementedError: If ``safe_serialization`` is false.
         """
         check_safe(safe_serialization)
-        self._save(os.fspath(path), {"create": create_model_card, "id": model_name})
+        path, card = os.fspath(path), {"create": create_model_card, "id": model_name}
+        if not os.path.isfile(os.path.join(path, "run", "recipe.toml")):
+            self._save(path, card)
+            return
+        with tempfile.TemporaryDirectory(prefix=".saving-", dir=path) as parent:
+            folder = os.path.join(parent, "model")
+            self._save(folder, card)
+            move_entries(folder, path)
 
     save = save_pretrained
 

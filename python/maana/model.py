@@ -71,7 +71,7 @@ class SentenceTransformer(FitMixin, ModuleAccess):
         "float": "embeddings are float32 already",
         "forward": "use encode",
         "half": 'open the model with precision="bfloat16"',
-        "merge": "use the command `maana blend`",
+        "load_adapter": "open the folder of the adapter",
         "named_parameters": "the model is not a module of PyTorch; save_pretrained writes its weights",
         "parameters": "the model is not a module of PyTorch; save_pretrained writes its weights",
         "state_dict": "the model is not a module of PyTorch; save_pretrained writes its weights",
@@ -130,6 +130,11 @@ class SentenceTransformer(FitMixin, ModuleAccess):
         self.similarity_fn_name = similarity_fn_name or self._summary["similarity"]
         self.truncate_dim: int | None = truncate_dim or self._summary["truncate_dim"]
 
+    @classmethod
+    def merge(cls, *arguments: Any, **keywords: Any) -> None:
+        """Raise an error: the command ``maana blend`` merges models."""
+        raise NotImplementedError("merge is not supported: use the command `maana blend`")
+
     # Embeddings
 
     def encode(
@@ -182,6 +187,8 @@ class SentenceTransformer(FitMixin, ModuleAccess):
         """
         if inputs is None and "sentences" in kwargs:
             inputs = kwargs.pop("sentences")
+        if "processing_kwargs" in kwargs:
+            raise ValueError("processing_kwargs is not supported: texts are never padded; max_seq_length cuts them")
         task = kwargs.pop("task", None)
         if kwargs.get("modality") in (None, "text"):
             kwargs.pop("modality", None)
@@ -321,14 +328,6 @@ class SentenceTransformer(FitMixin, ModuleAccess):
             normalize_embeddings=normalize_embeddings,
             truncate_dim=truncate_dim,
         )
-
-    def start_multi_process_pool(self, target_devices: list[str] | None = None) -> dict[str, Any]:
-        """Return an empty pool for calls that pass one on."""
-        return {"input": None, "output": None, "processes": []}
-
-    @staticmethod
-    def stop_multi_process_pool(pool: dict[str, Any]) -> None:
-        """Do nothing: there are no processes."""
 
     @staticmethod
     def _texts(inputs: Any, output_value: str | None) -> Any:

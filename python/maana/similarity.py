@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Callable
 
-from . import util
+from . import _similarities as similarities
 
 _ALL = {
-    "cosine": (util.cos_sim, util.pairwise_cos_sim),
-    "dot": (util.dot_score, util.pairwise_dot_score),
-    "euclidean": (util.euclidean_sim, util.pairwise_euclidean_sim),
-    "manhattan": (util.manhattan_sim, util.pairwise_manhattan_sim),
+    "cosine": (similarities.cos_sim, similarities.pairwise_cos_sim),
+    "dot": (similarities.dot_score, similarities.pairwise_dot_score),
+    "euclidean": (similarities.euclidean_sim, similarities.pairwise_euclidean_sim),
+    "manhattan": (similarities.manhattan_sim, similarities.pairwise_manhattan_sim),
 }
 
 

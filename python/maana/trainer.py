@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Iterable
 
 from . import _maana
+from ._learning_rates import groups_of
 from ._progress import progress_bar
 from ._refusals import refuse_arguments, refuse_overrides
 from ._run_evaluator import RunEvaluator, as_dict
@@ -80,7 +82,7 @@ class SentenceTransformerTrainer:
             or a list of them. They are called before the first update, at the evaluations of
             ``eval_strategy`` and at the end, on the model as it is then; their measures are in the
             log and may be ``metric_for_best_model``.
-        model_init: A function that makes the model, instead of ``model``.
+        model_init: A function that makes the model, instead of ``model``. An argument receives ``None``.
         callbacks: Functions that are called with each event, or objects with methods of
             ``transformers.TrainerCallback`` (`maana.callbacks`).
         **others: Arguments of the reference's trainer that are refused by name, with the remedy.
@@ -108,7 +110,7 @@ class SentenceTransformerTrainer:
         eval_dataset: Any = None,
         loss: Any = None,
         evaluator: Any = None,
-        model_init: Callable[[], SentenceTransformer] | None = None,
+        model_init: Callable[..., SentenceTransformer] | None = None,
         callbacks: Iterable[Any] | None = None,
         **others: Any,
     ) -> None:
@@ -120,7 +122,7 @@ class SentenceTransformerTrainer:
             raise ValueError(f"args is of type {type(args).__name__}; expected a {self.args_class.__name__} of maana")
         if train_dataset is None:
             raise ValueError("train_dataset is None; expected a data set")
-        self.model: Any = model if model_init is None else model_init()
+        self.model: Any = model if model_init is None else _initial(model_init)
         self.args = args or self.args_class("tmp_trainer")
         self.train_dataset, self.eval_dataset = train_dataset, eval_dataset
         self.loss, self.evaluator = loss, evaluator
@@ -131,6 +133,10 @@ class SentenceTransformerTrainer:
         self._stops_early: dict[str, Any] = {}
         for callback in callbacks or []:
             self.add_callback(callback)
+
+    def hyperparameter_search(self, *arguments: Any, **keywords: Any) -> None:
+        """Raise an error: there is no search."""
+        raise NotImplementedError("hyperparameter_search is not supported: train once for each set of arguments")
 
     def add_callback(self, callback: Any) -> None:
         """Add a function that is called with each event, or an object with methods of
@@ -151,8 +157,10 @@ class SentenceTransformerTrainer:
             KeyboardInterrupt: At Ctrl-C, after a checkpoint was written.
             Exception: That of a callback, of an evaluator or of a loss written in Python.
         """
-        folder = self.args.output_dir
+        # The model stays where it was trained if the program changes its directory.
+        folder = os.path.abspath(self.args.output_dir)
         self._check_resumed(resume_from_checkpoint)
+        self._check_new(os.path.join(folder, "run"), resume_from_checkpoint)
         recipe, own = self._recipe(os.path.join(folder, "data"))
         run = os.path.join(folder, "run")
         self._call_methods("on_train_begin")
@@ -213,6 +221,14 @@ class SentenceTransformerTrainer:
                     "from the newest checkpoint of its own folder: set output_dir to that of the run"
                 )
 
+    def _check_new(self, run: str, checkpoint: bool | str | None) -> None:
+        """Check that a run does not replace an earlier one."""
+        if not checkpoint and os.path.isfile(os.path.join(run, "recipe.toml")):
+            raise ValueError(
+                f"{run} contains an earlier run; continue it with train(resume_from_checkpoint=True), or choose another "
+                "output_dir"
+            )
+
     def _methods(self) -> list[CallbackMethods]:
         return [callback for callback in self.callbacks if isinstance(callback, CallbackMethods)]
 
@@ -242,6 +258,9 @@ class SentenceTransformerTrainer:
         data = RunData(self.train_dataset, folder)
         losses = self._losses(data)
         training = dict(self.args.training)
+        if rates := self.args.learning_rate_mapping:
+            groups = groups_of(rates, self.model.native.parameters(), self._model_type())
+            training["groups"] = [*groups, *training.get("groups", [])]
         for each in losses.values():
             training |= each.training
         evaluation: dict[str, Any] = {}
@@ -277,12 +296,22 @@ class SentenceTransformerTrainer:
         """Return the loss of a trainer that was given none."""
         return CoSENTLoss() if has_labels else MultipleNegativesRankingLoss()
 
+    def _model_type(self) -> str | None:
+        """Return the type of the encoder of a cross-encoder, whose head is part of it."""
+        return None
+
     def _model_table(self) -> dict[str, Any]:
         """Return the table `[model]` of the recipe."""
         native = self.model.native
         # The towers of a Router have lengths of their own.
         routed = any(module["kind"] == "Router" for module in json.loads(native.summary())["modules"])
         return {"base": native.folder, **({} if routed else {"max_seq_length": native.max_seq_length})}
+
+
+def _initial(model_init: Callable[..., Any]) -> Any:
+    """Return the model of a function without arguments, or of one that receives the trial of a search
+    for hyperparameters, of which there is none."""
+    return model_init(None) if inspect.signature(model_init).parameters else model_init()
 
 
 def _own(losses: Iterable[PythonLoss | None]) -> list[tuple[str, str, Any]]:

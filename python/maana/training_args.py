@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from . import _maana
+from ._learning_rates import read_mapping
 
 __all__ = ["BatchSamplers", "MultiDatasetBatchSamplers", "SentenceTransformerTrainingArguments"]
 
@@ -67,8 +68,8 @@ class SentenceTransformerTrainingArguments:
 
     Every argument of the reference is accepted. Those that are meaningless here (devices, workers)
     change nothing, nor does ``fp16``, as ``float32`` is at least as exact; another value that is not
-    supported raises an error with its remedy. ``docs/hyperparameters.md`` lists all of them. Settings that only recipes have (``mini_batch_size``,
-    ``ema_decay``, ``groups``, …) are given by ``recipe``.
+    supported raises an error with its remedy. ``docs/hyperparameters.md`` lists all of them. Settings
+    that only recipes have (``mini_batch_size``, ``ema_decay``, ``groups``, …) are given by ``recipe``.
 
     Args:
         output_dir: Folder of the run.
@@ -90,6 +91,8 @@ class SentenceTransformerTrainingArguments:
         self.recipe = dict(recipe or {})
         self.arguments = arguments
         self.prompts, self.router_mapping = arguments.get("prompts"), arguments.get("router_mapping")
+        #: Learning rates by regular expressions of names of parameters.
+        self.learning_rate_mapping = read_mapping(arguments.get("learning_rate_mapping"))
         settings = json.loads(_maana.trainer_settings([(name, _text(value)) for name, value in self._passed()]))
         if settings["notes"]:
             raise ValueError("; ".join(settings["notes"]))
@@ -99,19 +102,14 @@ class SentenceTransformerTrainingArguments:
         self.sampler: str | None = settings["sampler"]
 
     def _passed(self) -> list[tuple[str, Any]]:
-        """Return the arguments that become settings of the recipe. Prompts and routes of columns are
-        passed as they are."""
+        """Return the arguments that become settings of the recipe. Prompts and routes of columns, and
+        learning rates by names of parameters, need the data and the model."""
         passed = {name: value for name, value in self.arguments.items() if value is not None}
-        for name in ("prompts", "router_mapping"):
+        for name in ("prompts", "router_mapping", "learning_rate_mapping"):
             passed.pop(name, None)
         if passed.get("fp16"):
             logger.warning("fp16=True has no effect: the run computes in float32; bf16=True takes less memory.")
             del passed["fp16"]
-        if passed.get("learning_rate_mapping"):
-            raise ValueError(
-                "learning_rate_mapping is not supported, as parameters have names of their own here; pass "
-                "recipe={'groups': [{'pattern': 'encoder.layer.0.*', 'learning_rate': 1e-5}]} (docs/recipe.md)"
-            )
         trackers = passed.get("report_to") or []
         for name in [trackers] if isinstance(trackers, str) else trackers:
             if name not in ("none", "all", "tensorboard"):
@@ -122,6 +120,8 @@ class SentenceTransformerTrainingArguments:
             if callable(passed.get(name)):
                 raise ValueError(f"{name} is a class or a function; expected one of {_names(name)}")
         if passed.get("load_best_model_at_end"):
+            if _text(passed.get("eval_strategy", "no")) == "no" and "evaluate" not in self.recipe:
+                raise ValueError("load_best_model_at_end needs evaluations: set eval_strategy to 'epoch' or 'steps'")
             passed.setdefault("metric_for_best_model", "loss")
         if _text(passed.get("eval_strategy", "no")) == "steps":
             passed.setdefault("eval_steps", passed.get("logging_steps", _DEFAULTS["logging_steps"]))

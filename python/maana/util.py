@@ -11,18 +11,38 @@ from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 
 from . import _maana
-from ._arrays import as_rows, is_tensor, to_tensor
+from ._arrays import as_rows
 from ._hard_negatives import mine_hard_negatives
+from ._names import fullname, import_from_string
+from ._refusals import refused_names
+from ._resolve_ids import resolve_ids
+from ._similarities import (
+    cos_sim,
+    dot_score,
+    euclidean_sim,
+    like,
+    manhattan_sim,
+    pairwise_angle_sim,
+    pairwise_cos_sim,
+    pairwise_dot_score,
+    pairwise_euclidean_sim,
+    pairwise_manhattan_sim,
+    pytorch_cos_sim,
+)
 from .quantization import quantize_embeddings
+from .similarity import SimilarityFunction
 
 if TYPE_CHECKING:
     from .model import SentenceTransformer
 
 __all__ = [
+    "SimilarityFunction",
     "community_detection",
     "cos_sim",
     "dot_score",
     "euclidean_sim",
+    "fullname",
+    "import_from_string",
     "information_retrieval",
     "manhattan_sim",
     "mine_hard_negatives",
@@ -36,89 +56,38 @@ __all__ = [
     "paraphrase_mining_embeddings",
     "pytorch_cos_sim",
     "quantize_embeddings",
+    "resolve_ids",
     "semantic_search",
     "truncate_embeddings",
 ]
 
+_SPARSE = "embeddings are dense arrays"
+_TENSORS = "embeddings are arrays; torch.from_numpy makes tensors of them"
+_MULTI_VECTOR = "a text has one embedding: use cos_sim or dot_score"
+_DEVICES = "all threads of the CPU work in one process"
 
-def _like(result: np.ndarray, *arguments: Any) -> Any:
-    """Return the result as a tensor if an argument is one or holds one."""
-    held = (next(iter(value), None) for value in arguments if isinstance(value, (list, tuple)))
-    return to_tensor(result) if any(map(is_tensor, (*arguments, *held))) else result
+#: Functions of the reference that are not supported, with the remedy.
+_REFUSED = {
+    "all_gather": _DEVICES,
+    "all_gather_with_grad": _DEVICES,
+    "batch_to_device": _TENSORS,
+    "compute_count_vector": _SPARSE,
+    "get_device_name": "the device is the CPU",
+    "http_get": "use urllib.request.urlretrieve, or huggingface_hub.hf_hub_download",
+    "maxsim": _MULTI_VECTOR,
+    "maxsim_pairwise": _MULTI_VECTOR,
+    "select_max_active_dims": _SPARSE,
+    "to_scipy_coo": _SPARSE,
+}
 
-
-def _all_pairs(name: str, a: Any, b: Any) -> Any:
-    return _like(_maana.similarity(name, as_rows(a, "a"), as_rows(b, "b")), a, b)
-
-
-def _pairwise(name: str, a: Any, b: Any) -> Any:
-    return _like(_maana.similarity_pairwise(name, as_rows(a, "a"), as_rows(b, "b")), a, b)
-
-
-def cos_sim(a: Any, b: Any) -> Any:
-    """Return the cosines of all rows of ``a`` with all rows of ``b``: ``(rows of a, rows of b)``."""
-    return _all_pairs("cosine", a, b)
-
-
-pytorch_cos_sim = cos_sim
-
-
-def dot_score(a: Any, b: Any) -> Any:
-    """Return the dot products of all rows of ``a`` with all rows of ``b``."""
-    return _all_pairs("dot", a, b)
-
-
-def euclidean_sim(a: Any, b: Any) -> Any:
-    """Return the negated Euclidean distances of all rows of ``a`` and ``b``."""
-    return _all_pairs("euclidean", a, b)
-
-
-def manhattan_sim(a: Any, b: Any) -> Any:
-    """Return the negated Manhattan distances of all rows of ``a`` and ``b``."""
-    return _all_pairs("manhattan", a, b)
-
-
-def pairwise_cos_sim(a: Any, b: Any) -> Any:
-    """Return the cosine of each row of ``a`` with the same row of ``b``."""
-    return _pairwise("cosine", a, b)
-
-
-def pairwise_dot_score(a: Any, b: Any) -> Any:
-    """Return the dot product of each row of ``a`` with the same row of ``b``."""
-    return _pairwise("dot", a, b)
-
-
-def pairwise_euclidean_sim(a: Any, b: Any) -> Any:
-    """Return the negated Euclidean distance of each row of ``a`` and the same row of ``b``."""
-    return _pairwise("euclidean", a, b)
-
-
-def pairwise_manhattan_sim(a: Any, b: Any) -> Any:
-    """Return the negated Manhattan distance of each row of ``a`` and the same row of ``b``."""
-    return _pairwise("manhattan", a, b)
-
-
-def pairwise_angle_sim(x: Any, y: Any) -> Any:
-    """Return the absolute normalised angle of each row of ``x`` with the same row of ``y`` (AnglE).
-
-    Raises:
-        ValueError: If the number of columns is odd, or the shapes differ.
-    """
-    first, second = as_rows(x, "x"), as_rows(y, "y")
-    if first.shape != second.shape or first.shape[1] % 2:
-        raise ValueError(f"x has the shape {first.shape} and y {second.shape}; expected the same, with an even width")
-    (a, b), (c, d) = (np.split(rows.astype(np.float64), 2, axis=1) for rows in (first, second))
-    # The quotient of two complex numbers for each column, and its length for each row.
-    scale = np.sqrt((c**2 + d**2).sum(axis=1) * (a**2 + b**2).sum(axis=1))
-    angles = np.abs((a * c + b * d + b * c - a * d).sum(axis=1)) / scale
-    return _like(angles.astype(np.float32), x, y)
+__getattr__ = refused_names(__name__, _REFUSED)
 
 
 def normalize_embeddings(embeddings: Any) -> Any:
     """Return the rows divided by their lengths."""
     rows = as_rows(embeddings, "embeddings")
     lengths = np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-12))
-    return _like(rows / lengths, embeddings)
+    return like(rows / lengths, embeddings)
 
 
 def truncate_embeddings(embeddings: Any, truncate_dim: int | None) -> Any:

@@ -13,7 +13,6 @@ from maana.cross_encoder import evaluation
 from maana.cross_encoder.evaluation import (
     CrossEncoderClassificationEvaluator,
     CrossEncoderCorrelationEvaluator,
-    CrossEncoderNanoBEIREvaluator,
     CrossEncoderRerankingEvaluator,
 )
 
@@ -102,7 +101,7 @@ def test_nothing_is_written_when_that_is_asked(scorers, tmp_path):
     assert "map" in evaluator(scorers[1], str(tmp_path)) and not list(tmp_path.iterdir())
 
 
-def test_older_names_and_the_evaluator_of_the_hub(scorers):
+def test_older_names(scorers):
     class Example:
         texts, label = ["habari", "yako"], 1
 
@@ -110,5 +109,3 @@ def test_older_names_and_the_evaluator_of_the_hub(scorers):
     assert older.csv_file == "CrossEncoderClassificationEvaluator_a_results.csv"
     assert older(scorers[1])["a_accuracy"] == 1
     assert evaluation.CECorrelationEvaluator.from_input_examples([Example()]).scores == [1]
-    with pytest.raises(NotImplementedError, match="CrossEncoderNanoBEIREvaluator.*CrossEncoderRerankingEvaluator"):
-        CrossEncoderNanoBEIREvaluator(["msmarco"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, TINY
-from maana import SentenceTransformer, models
+from maana import CrossEncoder, SentenceTransformer, models
 from maana.models import Dense, Dropout, LayerNorm, Normalize, Pooling, Router, StaticEmbedding, Transformer
 
 TEXTS = ["Kuna masuala ya sera.", "Habari ya asubuhi", "Good morning"]
@@ -241,12 +241,73 @@ def test_a_module_can_be_saved_and_loaded_by_itself(tmp_path, model, encoder):
 def test_programs_import_modules_from_the_places_of_the_reference():
     from maana.base.evaluation import BaseEvaluator
     from maana.base.modules import Transformer as first
+    from maana.cross_encoder.model_card import CrossEncoderModelCardData
+    from maana.cross_encoder.modules import Transformer as third
+    from maana.sentence_transformer.datasets import SentencesDataset
     from maana.sentence_transformer.evaluation import TripletEvaluator
     from maana.sentence_transformer.losses import MatryoshkaLoss
+    from maana.sentence_transformer.model import SentenceTransformer as model
+    from maana.sentence_transformer.model_card import SentenceTransformerModelCardData
     from maana.sentence_transformer.modules import Transformer as second
+    from maana.sentence_transformer.readers import InputExample
+    from maana.sentence_transformer.trainer import SentenceTransformerTrainer
     from maana.sentence_transformer.training_args import BatchSamplers
 
+    assert CrossEncoderModelCardData and SentencesDataset and SentenceTransformerModelCardData and InputExample
+    assert model is SentenceTransformer and SentenceTransformerTrainer and third is Transformer
     assert first is second is Transformer and MatryoshkaLoss and BatchSamplers and issubclass(TripletEvaluator, BaseEvaluator)
+
+
+def test_a_cross_encoder_of_modules(encoder, tmp_path):
+    head = Dense(64, 2, activation_function=None, module_output_name="scores")
+    scorer = CrossEncoder(modules=[encoder, Pooling(64, "cls"), head])
+    pairs = [("habari", text) for text in TEXTS]
+    rows = scorer.predict(pairs)
+    assert rows.shape == (len(TEXTS), 2) and scorer.num_labels == 2
+    scorer.save_pretrained(tmp_path / "scorer")
+    assert np.array_equal(CrossEncoder(tmp_path / "scorer").predict(pairs), rows)
+    assert np.array_equal(pickle.loads(pickle.dumps(scorer)).predict(pairs), rows)
+    ready = str(ROOT / "golden" / "cross" / "bert")
+    with_head = CrossEncoder(modules=[Transformer(ready, transformer_task="sequence-classification")])
+    assert np.array_equal(with_head.predict(pairs), CrossEncoder(ready).predict(pairs))
+    reference = pytest.importorskip("sentence_transformers")
+    theirs = reference.CrossEncoder(str(tmp_path / "scorer"), device="cpu")
+    assert np.abs(theirs.predict(pairs) - rows).max() < 1e-5
+
+
+def test_a_cross_encoder_of_other_modules_is_refused(encoder):
+    from maana.cross_encoder import modules
+
+    for chain, message in [
+        ([], "empty"),
+        ([encoder, Pooling(64)], "the last is a Dense that computes the scores"),
+        ([encoder, Pooling(64), Dense(64, 1)], "scores"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            CrossEncoder(modules=chain)
+    with pytest.raises(ImportError, match="LogitScore is not supported: .*Dense"):
+        modules.LogitScore  # noqa: B018
+    with pytest.raises(NotImplementedError, match="text-generation.*feature-extraction"):
+        Transformer(TINY, transformer_task="text-generation")
+
+
+def test_modules_are_put_behind_a_model(model):
+    longer = SentenceTransformer(TINY)
+    assert list(longer.children()) == list(longer)
+    longer.add_module("dense", Dense(64, 8))
+    assert longer.encode(TEXTS).shape == (len(TEXTS), 8) and len(longer) == len(model) + 1
+    assert longer.append(Normalize()) is longer and np.allclose(np.linalg.norm(longer.encode(TEXTS), axis=1), 1)
+    with pytest.raises(ValueError, match="32"):
+        longer.append(Dense(32, 4))
+    again = pickle.loads(pickle.dumps(longer))
+    assert len(longer) == len(model) + 2 and np.array_equal(again.encode(TEXTS), longer.encode(TEXTS))
+
+    class Custom(Dense):
+        """A module that computes in PyTorch."""
+
+    for module, message in [(Custom(64, 8), "Custom, which computes in PyTorch"), (str, "not one in PyTorch")]:
+        with pytest.raises(TypeError, match=message):
+            SentenceTransformer(modules=[*model, module])
 
 
 def test_a_model_of_modules_is_trained(tmp_path, model):

@@ -70,7 +70,13 @@ ACCEPTED = {
         {"modality": "text"},
         {"task": "query"},
     ],
-    "predict": [{"batch_size": 1}, {"show_progress_bar": False}, {"device": "cpu"}, {"pool": {}, "chunk_size": 3}],
+    "predict": [
+        {"batch_size": 1},
+        {"show_progress_bar": False},
+        {"device": "cpu"},
+        {"pool": {}, "chunk_size": 3},
+        {"task": "default"},
+    ],
 }
 #: Values that are refused, with a part of the message.
 REFUSED = {
@@ -92,7 +98,7 @@ REFUSED = {
         ({"precision": "int4"}, "int4"),
         ({"prompt_name": "other"}, "other"),
     ],
-    "predict": [({"device": "cuda"}, "CPU"), ({"task": "default"}, "task"), ({"processing_kwargs": {}}, "processing_kwargs")],
+    "predict": [({"device": "cuda"}, "CPU"), ({"processing_kwargs": {}}, "processing_kwargs"), ({"other": 1}, "other")],
 }
 
 

@@ -111,19 +111,19 @@ def test_fit_trains_through_the_trainer(tmp_path, monkeypatch):
     calls = []
 
     def evaluator(model, output_path=None, epoch=-1, steps=-1):
-        return {3: 0.5, 6: 0.75}.get(steps, 0.25)
+        return {4: 0.5, 6: 0.75}.get(steps, 0.25)
 
     model.fit(
         train_objectives=[(Loader(examples, 16), losses.MultipleNegativesRankingLoss(model))],
         evaluator=evaluator,
-        evaluation_steps=3,
+        evaluation_steps=4,
         epochs=1,
         warmup_steps=2,
         optimizer_params={"lr": 1e-3},
         output_path=str(tmp_path / "model"),
         callback=lambda score, epoch, steps: calls.append((score, steps)),
     )
-    assert calls == [(0.5, 3), (0.75, 6)]
+    assert calls == [(0.5, 4), (0.75, 6)], "the end of the epoch is evaluated too"
     assert np.array_equal(SentenceTransformer(str(tmp_path / "model")).encode("neno"), model.encode("neno"))
     same = train(
         tmp_path / "same",

@@ -78,7 +78,7 @@ def test_arguments_without_a_meaning_are_accepted_and_others_refused(tmp_path):
     ignored = {"use_cpu": True, "dataloader_num_workers": 4, "push_to_hub": False, "do_eval": True, "run_name": "first"}
     assert arguments(tmp_path, **ignored).training == arguments(tmp_path).training
     refused = {
-        "learning_rate_mapping": {"encoder": 1e-4},
+        "learning_rate_mapping": "encoder",
         "label_smoothing_factor": 0.1,
         "neftune_noise_alpha": 5,
         "auto_find_batch_size": True,

@@ -197,3 +197,27 @@ def test_losses_over_layers_and_with_a_classifier(tmp_path):
         losses.SoftmaxLoss(model)
     with pytest.raises(ValueError, match="layer_weighting"):
         losses.AdaptiveLayerLoss(model, losses.CoSENTLoss(model), layer_weighting=lambda layer: 1.0)
+
+
+def test_a_model_is_saved_beside_the_run_and_its_program_changes_the_directory(tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    model = SentenceTransformer(TINY)
+    args = SentenceTransformerTrainingArguments("out", num_train_epochs=1, per_device_train_batch_size=16)
+    SentenceTransformerTrainer(model, args, PAIRS, loss=losses.MultipleNegativesRankingLoss()).train()
+    monkeypatch.chdir(tmp_path / "other")
+    for _ in range(2):
+        model.save_pretrained(tmp_path / "out")
+        assert np.array_equal(SentenceTransformer(tmp_path / "out").encode("neno"), model.encode("neno"))
+    assert (tmp_path / "out" / "run" / "recipe.toml").is_file() and not list((tmp_path / "out").glob(".saving*"))
+    (tmp_path / "other" / "file").write_text("text")
+    with pytest.raises(ValueError, match="not a model folder"):
+        model.save_pretrained(tmp_path / "other")
+
+
+def test_settings_of_searches_and_of_the_best_model(tmp_path):
+    trainer = SentenceTransformerTrainer(None, arguments(tmp_path), PAIRS, model_init=lambda trial: SentenceTransformer(TINY))
+    with pytest.raises(NotImplementedError, match="hyperparameter_search is not supported: train once"):
+        trainer.hyperparameter_search(n_trials=2)
+    with pytest.raises(ValueError, match="load_best_model_at_end needs evaluations: set eval_strategy"):
+        arguments(tmp_path, load_best_model_at_end=True)

@@ -194,3 +194,25 @@ def test_errors_of_a_cross_encoder_end_the_mining(model):
         util.mine_hard_negatives(GOLDEN["pairs"], model, cross_encoder=Broken(), max_score=1)
     with pytest.raises(ValueError, match="one for each"):
         util.mine_hard_negatives(GOLDEN["pairs"], model, cross_encoder=Short(), max_score=1)
+
+
+def test_similarities_are_tensors_for_functions_of_pytorch():
+    torch = pytest.importorskip("torch")
+    rows = np.eye(3, 4, dtype=np.float32)
+    scores, pairs = util.cos_sim(rows, rows), util.pairwise_dot_score(rows, rows)
+    assert isinstance(scores, np.ndarray) and np.array_equal(torch.topk(scores[0], k=1).values, [1])
+    assert torch.stack([pairs, pairs], dim=1).shape == (3, 2) and torch.is_tensor(torch.softmax(input=scores, dim=-1))
+
+
+def test_names_as_paths():
+    from maana import losses
+
+    path = util.fullname(losses.CoSENTLoss)
+    assert path == "maana.losses.CoSENTLoss" == util.fullname(losses.CoSENTLoss()) and util.fullname(1) == "int"
+    assert util.import_from_string(path) is losses.CoSENTLoss
+    for wrong in ("CoSENTLoss", "maana.losses.Other", "maana.nothing.Other"):
+        with pytest.raises(ImportError):
+            util.import_from_string(wrong)
+    for name in util._REFUSED:
+        with pytest.raises(ImportError, match=f"{name} is not supported: ."):
+            getattr(util, name)

@@ -1,8 +1,5 @@
 """The names of ``sentence_transformers.base.evaluation``."""
 
-from ..evaluation import SentenceEvaluator, SequentialEvaluator
-
-#: The newer name of `SentenceEvaluator`.
-BaseEvaluator = SentenceEvaluator
+from ..evaluation import BaseEvaluator, SentenceEvaluator, SequentialEvaluator
 
 __all__ = ["BaseEvaluator", "SentenceEvaluator", "SequentialEvaluator"]

@@ -12,6 +12,7 @@ from .. import _maana
 from .._access import check_device, refuse
 from .._arrays import as_texts, is_tensor, to_tensor
 from .._base import BaseModel
+from .._files import write_json
 from .._fit import PairFitMixin
 from .._progress import progress_bar
 from ..model_card import CrossEncoderModelCardData
@@ -24,6 +25,9 @@ class CrossEncoder(PairFitMixin, BaseModel):
 
     Args:
         model_name_or_path: A folder made by Sentence Transformers, or a name on the hub.
+        modules: Modules of `maana.models` from which the model is built, instead of a name: a
+            `Transformer` with the head of its folder, or a `Transformer`, `Pooling` and others of which
+            the last is a `Dense` with the output ``scores``.
         device: ``"cpu"`` or ``None``.
         prompts: Texts in front of the first text of a pair, by name. Default: those of the folder.
         default_prompt_name: Name of the prompt for pairs without one.
@@ -63,6 +67,7 @@ class CrossEncoder(PairFitMixin, BaseModel):
         "add_adapter": "train with adapters by the recipe's table [lora]",
         "cuda": "Maana computes on the CPU",
         "half": 'open the model with precision="bfloat16"',
+        "load_adapter": "open the folder of the adapter",
         "model": "the model is not a module of PyTorch; labels and max_length are attributes",
         "parameters": "the model is not a module of PyTorch; save_pretrained writes its weights",
         "state_dict": "the model is not a module of PyTorch; save_pretrained writes its weights",
@@ -95,12 +100,10 @@ class CrossEncoder(PairFitMixin, BaseModel):
         limit = {**(processor_kwargs or {})}
         max_length = max_length if max_length is not None else limit.pop("model_max_length", None)
         refuse(processor_kwargs=limit, config_kwargs=config_kwargs)
-        if modules is not None:
-            raise NotImplementedError("modules are not supported: a cross-encoder is opened from a folder or a name")
         self._native_options = {"num_labels": num_labels}
         summary = self._open(
             model_name_or_path,
-            modules=None,
+            modules=modules,
             device=device,
             revision=revision,
             cache_folder=cache_folder,
@@ -151,6 +154,7 @@ class CrossEncoder(PairFitMixin, BaseModel):
             device: ``"cpu"`` or ``None``; a list is accepted and changes nothing.
             pool: Ignored: all threads are used already.
             chunk_size: Ignored.
+            **kwargs: ``task``, which is ignored, as in the reference.
 
         Returns:
             ``(pairs)`` of float32 for a model with one label, else ``(pairs, labels)``.
@@ -158,6 +162,9 @@ class CrossEncoder(PairFitMixin, BaseModel):
         Raises:
             TypeError: If an input is not a pair of strings.
         """
+        kwargs.pop("task", None)
+        if "processing_kwargs" in kwargs:
+            raise ValueError("processing_kwargs is not supported: texts are never padded; max_length cuts them")
         if kwargs:
             raise ValueError(f"CrossEncoder.predict() has been called with arguments that it does not use: {sorted(kwargs)}")
         if batch_size <= 0:
@@ -257,6 +264,10 @@ class CrossEncoder(PairFitMixin, BaseModel):
 
     def __repr__(self) -> str:
         return f"CrossEncoder({self.name!r}, labels={self.labels}, max_length={self.max_length})"
+
+    def _build(self, modules: Any) -> None:
+        super()._build(modules)
+        write_json(os.path.join(self._built.name, "config_sentence_transformers.json"), {"model_type": "CrossEncoder"})
 
     def _redraw_head(self, seed: int) -> None:
         """Draw the weights of a new head by a seed."""

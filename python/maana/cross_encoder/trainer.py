@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from .._files import read_json
 from ..losses import Loss
 from ..trainer import SentenceTransformerTrainer
 from .losses import BinaryCrossEntropyLoss, CrossEntropyLoss
@@ -30,6 +32,9 @@ class CrossEncoderTrainer(SentenceTransformerTrainer):
 
     def _default_loss(self, has_labels: bool) -> Loss:
         return BinaryCrossEntropyLoss() if self.model.num_labels == 1 else CrossEntropyLoss()
+
+    def _model_type(self) -> str | None:
+        return str(read_json(os.path.join(self.model.native.folder, "config.json"))["model_type"])
 
     def _model_table(self) -> dict[str, Any]:
         return {

@@ -9,8 +9,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from .._refusals import refused_names
 from ._module import Module
 from .behind_pooling import Dense, Dropout, LayerNorm, Normalize
 from .pooling import Pooling
@@ -37,6 +36,7 @@ _REFUSED = {
     "CLIPModel": "it embeds images; this package embeds texts",
     "CNN": "train a Transformer, or use StaticEmbedding",
     "InputModule": "modules are not written in PyTorch; build a model from those of this package",
+    "LogitScore": "generated words give no scores here; end the modules with Dense(…, 1, module_output_name='scores')",
     "LSTM": "train a Transformer, or use StaticEmbedding",
     "WeightedLayerPooling": "use Pooling, which reads the last layer",
     "WordEmbeddings": "use StaticEmbedding",
@@ -44,8 +44,4 @@ _REFUSED = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name in _REFUSED:
-        # `from maana.models import NAME` shows the message of no other exception.
-        raise ImportError(f"the module {name} is not supported: {_REFUSED[name]}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = refused_names(__name__, _REFUSED)

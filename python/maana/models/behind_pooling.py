@@ -14,6 +14,9 @@ from ._module import Module, refuse_others
 #: Default of ``activation_function``, which is a module of PyTorch in the reference.
 _TANH = "torch.nn.modules.activation.Tanh"
 
+#: The only input, and the usual output.
+_EMBEDDING = "sentence_embedding"
+
 
 class _Weighted(Module):
     """A module with weights, which are arrays until they have a folder."""
@@ -40,7 +43,7 @@ class Dense(_Weighted):
             by the state of ``numpy.random``.
         init_bias: Bias, ``(out_features)``. Default: random.
         module_input_name: ``sentence_embedding``.
-        module_output_name: ``sentence_embedding``.
+        module_output_name: ``sentence_embedding``, or ``scores`` for the last module of a cross-encoder.
         use_residual: Add the input to the output, through a matrix if the columns differ.
 
     Raises:
@@ -48,7 +51,15 @@ class Dense(_Weighted):
         NotImplementedError: For other inputs and outputs.
     """
 
-    config_keys = ("in_features", "out_features", "bias", "activation_function", "use_residual")
+    config_keys = (
+        "in_features",
+        "out_features",
+        "bias",
+        "activation_function",
+        "module_input_name",
+        "module_output_name",
+        "use_residual",
+    )
 
     def __init__(
         self,
@@ -62,8 +73,10 @@ class Dense(_Weighted):
         module_output_name: str | None = None,
         use_residual: bool = False,
     ) -> None:
-        for name, columns in (("module_input_name", module_input_name), ("module_output_name", module_output_name)):
-            refuse_others({name: columns}, {name: "sentence_embedding"})
+        refuse_others({"module_input_name": module_input_name}, {"module_input_name": _EMBEDDING})
+        if module_output_name != "scores":
+            refuse_others({"module_output_name": module_output_name}, {"module_output_name": _EMBEDDING})
+        self.module_input_name, self.module_output_name = module_input_name, module_output_name or _EMBEDDING
         self.in_features, self.out_features, self.bias = int(in_features), int(out_features), bool(bias)
         self.activation_function = _class_of(activation_function)
         self.use_residual = use_residual
@@ -78,9 +91,11 @@ class Dense(_Weighted):
 
     def get_config_dict(self) -> dict[str, Any]:
         config = super().get_config_dict()
+        # Older versions of the reference refuse fields that they do not know.
         if not self.use_residual:
-            # Older versions of the reference refuse a field that they do not know.
             del config["use_residual"]
+        if self.module_output_name == _EMBEDDING:
+            del config["module_input_name"], config["module_output_name"]
         return config
 
     def _tensors(self) -> dict[str, np.ndarray]:

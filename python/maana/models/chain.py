@@ -45,7 +45,12 @@ def write_chain(modules: Sequence[Any], folder: str, place: Any) -> None:
     for index, module in enumerate(modules):
         if not isinstance(module, Module):
             kind = f"{type(module).__module__}.{type(module).__name__}"
-            raise TypeError(f"modules[{index}] is of type {kind}; expected a module of maana.models")
+            raise TypeError(f"modules[{index}] is of type {kind}; expected a module of maana.models, not one in PyTorch")
+        if type(module).__name__ not in Module.kinds:
+            raise TypeError(
+                f"modules[{index}] is of the class {type(module).__name__}, which computes in PyTorch; expected a module "
+                f"of maana.models"
+            )
         path = "" if index == 0 and module.save_in_root else f"{index}_{type(module).__name__}"
         module._write(os.path.join(folder, path), place)
         entries.append({"idx": index, "name": str(index), "path": path, "type": class_name(module)})

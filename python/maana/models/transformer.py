@@ -8,13 +8,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .. import _maana
-from .._access import open_access, refuse
+from .._access import open_access, precision_of, refuse
 from .._files import place_files, read_json, write_json
 from .._tokenizer import Tokenizer
 from ._module import OF_MODEL, Module, refuse_others
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+
+#: What the encoder computes for each task, and the name of the result.
+_OUTPUTS = {
+    "feature-extraction": ("last_hidden_state", "token_embeddings"),
+    "sequence-classification": ("logits", "scores"),
+}
 
 
 class Config:
@@ -45,7 +52,7 @@ class AutoModel:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"auto_model has no attribute {name!r}: it has a config and is not a module of PyTorch; "
+            f"the encoder has no attribute {name!r}: it has a config and is not a module of PyTorch; "
             f"use SentenceTransformer.encode(output_value=None) for the embeddings of tokens"
         )
 
@@ -55,7 +62,9 @@ class Transformer(Module):
 
     Args:
         model_name_or_path: A folder, or a name on the hub.
-        transformer_task: ``feature-extraction``.
+        transformer_task: ``feature-extraction``, or ``sequence-classification`` for a cross-encoder that
+            has the head of its folder.
+        model_kwargs: ``dtype``, ``attn_implementation`` and ``device_map`` at values that change nothing.
         processor_kwargs: ``{"model_max_length": tokens}``.
         backend: ``torch``, the default of the reference, for the engine of this package.
         unpad_inputs: Accepted: texts are never padded.
@@ -94,9 +103,10 @@ class Transformer(Module):
     ) -> None:
         limit = {**(processor_kwargs or {})}
         max_seq_length = max_seq_length or limit.pop("model_max_length", None)
-        refuse(model_kwargs=model_kwargs, processor_kwargs=limit, config_kwargs=config_kwargs)
+        if precision_of(model_kwargs, "float32") != "float32":
+            raise NotImplementedError(f"model_kwargs={model_kwargs!r} is not supported here; pass it to the model")
+        refuse(processor_kwargs=limit, config_kwargs=config_kwargs)
         others = {
-            "transformer_task": "feature-extraction",
             "processing_kwargs": None,
             "backend": "torch",
             "modality_config": None,
@@ -107,6 +117,11 @@ class Transformer(Module):
             "tokenizer_name_or_path": os.fspath(model_name_or_path),
         }
         refuse_others({name: value for name, value in locals().items() if name in others}, others)
+        if transformer_task not in _OUTPUTS:
+            raise NotImplementedError(
+                f"transformer_task={transformer_task!r} is not supported; expected one of {', '.join(_OUTPUTS)}"
+            )
+        self.transformer_task = transformer_task
         self.name = os.fspath(model_name_or_path)
         self.folder = _encoder_folder(self.name) or _encoder_folder(self._encoder.folder)
         self._given: dict[str, Any] = {}
@@ -170,7 +185,12 @@ class Transformer(Module):
 
     def get_config_dict(self) -> dict[str, Any]:
         path = os.path.join(str(self.folder), self.config_file_name)
-        return {**(read_json(path) if os.path.isfile(path) else {}), **self._given}
+        config = read_json(path) if os.path.isfile(path) else {}
+        if config.get("transformer_task", next(iter(_OUTPUTS))) != self.transformer_task:
+            method, output = _OUTPUTS[self.transformer_task]
+            config["transformer_task"], config["module_output_name"] = self.transformer_task, output
+            config["modality_config"] = {"text": {"method": "forward", "method_output_name": method}}
+        return {**config, **self._given}
 
     def _write(self, folder: str, place: Any) -> None:
         place_files(str(self.folder), folder, (self.config_file_name, *OF_MODEL), place)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import logging
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ...evaluation import SentenceEvaluator
+from ...evaluation.evaluator import SentenceEvaluator, append_row
 from ..model import CrossEncoder
 
 logger = logging.getLogger("maana")
@@ -61,13 +59,8 @@ class PairEvaluator(SentenceEvaluator):
         """Write the measures that have a column to the CSV file, and return all of them by name."""
         self.csv_headers = ["epoch", "steps", *headers.values()]
         if output_path is not None and self.write_csv:
-            os.makedirs(output_path, exist_ok=True)
-            path = os.path.join(output_path, self.csv_file)
-            is_new = not os.path.isfile(path)
-            with open(path, "a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerows([self.csv_headers] if is_new else [])
-                writer.writerow([epoch, steps, *(measures[name] for name in headers)])
+            row = [epoch, steps, *(measures[name] for name in headers)]
+            append_row(output_path, self.csv_file, self.csv_headers, row)
         prefix = f"{self.name}_" if self.name else ""
         self.primary_metric = prefix + primary
         logger.info("%s: %s", self._class_name(), ", ".join(f"{name} {value:.4f}" for name, value in measures.items()))

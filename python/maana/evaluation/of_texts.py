@@ -1,69 +1,17 @@
-"""Evaluators with the names and arguments of ``sentence_transformers.evaluation``."""
+"""Evaluators of texts, which the engine measures: similarity, triplets, retrieval and others."""
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from . import _maana
-from ._datasets import write
-from .model import SentenceTransformer
-from .similarity import SimilarityFunction
-
-__all__ = [
-    "BinaryClassificationEvaluator",
-    "EmbeddingSimilarityEvaluator",
-    "InformationRetrievalEvaluator",
-    "RerankingEvaluator",
-    "SentenceEvaluator",
-    "SequentialEvaluator",
-    "SimilarityFunction",
-    "TranslationEvaluator",
-    "TripletEvaluator",
-]
-
-
-class SentenceEvaluator:
-    """Measures a model. Call it with the model.
-
-    Attributes:
-        name: Beginning of the names of the measures.
-        truncate_dim: Number of leading columns of embeddings to measure with.
-        primary_metric: Name of the measure that stands for the others, once measured.
-        greater_is_better: Whether a greater value of it is better.
-
-    A class of your own has a method ``__call__(model, output_path=None, epoch=-1, steps=-1)`` that
-    returns a number or a dictionary of numbers.
-    """
-
-    greater_is_better = True
-
-    #: Kind of the evaluation set in recipes.
-    kind = ""
-
-    def __init__(self, name: str = "", truncate_dim: int | None = None) -> None:
-        self.name = name
-        self.truncate_dim = truncate_dim
-        self.primary_metric: str | None = None
-
-    def write(self, folder: str) -> str:
-        """Write the texts below a folder, and return the path of the set."""
-        raise NotImplementedError
-
-    def __call__(
-        self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
-    ) -> dict[str, float]:
-        """Return the measures of a model by their names."""
-        dimension = self.truncate_dim or model.get_embedding_dimension()
-        with tempfile.TemporaryDirectory() as folder:
-            path = self.write(folder)
-            query, document = model.prompt_of("query"), model.prompt_of("document")
-            values, primary = model.native.evaluate(self.kind, path, dimension, query, document)
-        prefix = f"{self.name}_" if self.name else ""
-        self.primary_metric = prefix + primary
-        return {prefix + name: value for name, value in json.loads(values).items()}
+from .. import _maana
+from .._datasets import write
+from ..model import SentenceTransformer
+from ..models._module import refuse_others
+from ..similarity import SimilarityFunction
+from .evaluator import SentenceEvaluator
 
 
 class _Pairs(SentenceEvaluator):
@@ -194,6 +142,15 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         queries: Texts by id.
         corpus: Texts by id.
         relevant_docs: For each query the ids of its relevant documents.
+        query_prompt: Prompt in front of queries. Default: that of the model.
+        query_prompt_name: Its name.
+        corpus_prompt: Prompt in front of documents. Default: that of the model.
+        corpus_prompt_name: Its name.
+        score_functions: Names of similarities, which may name that of the model only.
+        main_score_function: The same.
+
+    Raises:
+        NotImplementedError: For other numbers of documents, similarities and predictions.
     """
 
     kind = "retrieval"
@@ -214,9 +171,21 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         name: str = "",
         write_csv: bool = True,
         truncate_dim: int | None = None,
-        **ignored: Any,
+        score_functions: Mapping[str, Any] | None = None,
+        main_score_function: str | SimilarityFunction | None = None,
+        query_prompt: str | None = None,
+        query_prompt_name: str | None = None,
+        corpus_prompt: str | None = None,
+        corpus_prompt_name: str | None = None,
+        write_predictions: bool = False,
     ) -> None:
         super().__init__(name, truncate_dim)
+        refuse_others({"write_predictions": write_predictions}, {"write_predictions": False})
+        self.similarities = list(score_functions or ())
+        if main_score_function is not None:
+            self.similarities.append(SimilarityFunction(main_score_function).value)
+        self.query_prompt, self.query_prompt_name = query_prompt, query_prompt_name
+        self.corpus_prompt, self.corpus_prompt_name = corpus_prompt, corpus_prompt_name
         given = {"mrr_at_k": mrr_at_k, "ndcg_at_k": ndcg_at_k, "map_at_k": map_at_k}
         given |= {"accuracy_at_k": accuracy_at_k, "precision_recall_at_k": precision_recall_at_k}
         usual = {"mrr_at_k": [10], "ndcg_at_k": [10], "map_at_k": [100]}
@@ -225,6 +194,19 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
                 raise NotImplementedError(f"{key} is {list(values)}; expected {usual.get(key, [1, 3, 5, 10])}")
         self.queries, self.corpus = dict(queries), dict(corpus)
         self.relevant_docs = {query: set(documents) for query, documents in relevant_docs.items()}
+
+    def prompts(self, model: SentenceTransformer) -> tuple[str, str]:
+        if others := sorted(set(self.similarities) - {model.similarity_fn_name}):
+            raise NotImplementedError(
+                f"the similarity {others[0]!r} is not that of the model, {model.similarity_fn_name!r}; omit "
+                "score_functions and main_score_function, or set similarity_fn_name of the model"
+            )
+        query = model.prompts[self.query_prompt_name] if self.query_prompt_name else self.query_prompt
+        corpus = model.prompts[self.corpus_prompt_name] if self.corpus_prompt_name else self.corpus_prompt
+        return (
+            model.prompt_of("query") if query is None else query,
+            model.prompt_of("document") if corpus is None else corpus,
+        )
 
     def write(self, folder: str) -> str:
         path = os.path.join(folder, self.name or self.kind)
@@ -235,40 +217,3 @@ class InformationRetrievalEvaluator(SentenceEvaluator):
         lines = ["query-id\tcorpus-id\tscore", *(f"{query}\t{document}\t1" for query, document in pairs)]
         _maana.write_lines(os.path.join(path, "qrels.tsv"), lines)
         return path
-
-
-class SequentialEvaluator(SentenceEvaluator):
-    """Several evaluators, one after the other.
-
-    Args:
-        evaluators: The evaluators, also those of other packages and functions of the model.
-        main_score_function: Function of the list of their primary measures, whose value is the
-            measure ``sequential_score``. Default: the last of them.
-    """
-
-    def __init__(
-        self, evaluators: Iterable[Any], main_score_function: Callable[[list[float]], float] | None = None
-    ) -> None:
-        super().__init__()
-        self.evaluators = list(evaluators)
-        self.main_score_function = main_score_function
-        self.primary_metric = "sequential_score"
-
-    def main_score(self, scores: list[float]) -> float:
-        """Return the measure ``sequential_score`` of primary measures."""
-        if not scores:
-            return 0.0
-        return float(scores[-1] if self.main_score_function is None else self.main_score_function(scores))
-
-    def __call__(
-        self, model: SentenceTransformer, output_path: str | None = None, epoch: int = -1, steps: int = -1
-    ) -> dict[str, float]:
-        measures: dict[str, float] = {}
-        scores: list[float] = []
-        for number, evaluator in enumerate(self.evaluators):
-            found = evaluator(model, output_path, epoch, steps)
-            found = found if isinstance(found, Mapping) else {f"evaluator_{number}": found}
-            primary = getattr(evaluator, "primary_metric", None) or next(iter(found), None)
-            scores += [found[primary]] if primary is not None else []
-            measures |= found
-        return {**measures, "sequential_score": self.main_score(scores)}

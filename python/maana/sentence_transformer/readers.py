@@ -1,0 +1,5 @@
+"""The names of ``sentence_transformers.sentence_transformer.readers``."""
+
+from ..readers import InputExample
+
+__all__ = ["InputExample"]

@@ -1,0 +1,5 @@
+"""The names of ``sentence_transformers.sentence_transformer.trainer``."""
+
+from ..trainer import SentenceTransformerTrainer
+
+__all__ = ["SentenceTransformerTrainer"]
