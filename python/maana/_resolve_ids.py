@@ -122,7 +122,7 @@ def _lookup(column: str, given: Any) -> _Lookup:
     stem = next((column.removesuffix(end) for end in ("_ids", "_id", "_idx") if column.endswith(end)), column)
     if column.endswith("y_ids"):
         return _Lookup(values, stem, f"{stem[:-1]}ies")
-    return _Lookup(values, stem, f"{stem}s" if column.endswith("_ids") else column)
+    return _Lookup(values, stem, f"{stem}s" if column.endswith("_ids") else stem)
 
 
 def _only(column: str, kind: str, names: list[str]) -> str:

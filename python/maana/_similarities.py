@@ -17,6 +17,13 @@ class Scores(np.ndarray):
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return function(*_tensors(args), **_tensors(kwargs or {}))
 
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+        """Return the numbers of functions such as ``mean`` as those of other arrays."""
+        return np.asarray(array)[()] if array.ndim == 0 else array.view(Scores)
+
+    def __repr__(self) -> str:
+        return repr(np.asarray(self))
+
 
 def _tensors(value: Any) -> Any:
     """Return arguments with tensors in the place of similarities."""

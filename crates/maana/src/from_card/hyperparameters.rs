@@ -184,5 +184,8 @@ pub(super) const TABLE: [(&str, Treatment); 150] = [
     ("batch_sampler", Honoured(&["training.batch_sampler"])),
     ("multi_dataset_batch_sampler", Honoured(&["data.sampler"])),
     ("router_mapping", Refused(EMPTY, "name the roles of the columns in `[data] routes`")),
-    ("learning_rate_mapping", Refused(EMPTY, "set `[[training.groups]]` with patterns of names")),
+    (
+        "learning_rate_mapping",
+        Refused(EMPTY, "set `[[training.groups]]` with patterns of names; in Python the trainer takes it"),
+    ),
 ];
