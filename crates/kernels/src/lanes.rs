@@ -41,28 +41,21 @@ pub(crate) fn total(mut sums: [f32; LANES]) -> f32 {
 /// Returns the largest value, or -∞ for an empty slice. NaN is ignored.
 #[inline(always)]
 pub(crate) fn max(values: &[f32]) -> f32 {
-    extreme(f32::NEG_INFINITY, values, |a, b| a > b)
-}
-
-/// Returns the first of `start` and the values in an order, `before`, in which NaN comes before no
-/// number.
-#[inline(always)]
-fn extreme(start: f32, values: &[f32], before: impl Fn(f32, f32) -> bool) -> f32 {
-    let first = |value: f32, best: f32| if before(value, best) { value } else { best };
-    let mut best = [start; LANES];
+    let larger = |value: f32, best: f32| if value > best { value } else { best };
+    let mut best = [f32::NEG_INFINITY; LANES];
     let (chunks, rest) = values.as_chunks::<LANES>();
     for chunk in chunks {
         for (best, value) in best.iter_mut().zip(chunk) {
-            *best = first(*value, *best);
+            *best = larger(*value, *best);
         }
     }
     for (best, value) in best.iter_mut().zip(rest) {
-        *best = first(*value, *best);
+        *best = larger(*value, *best);
     }
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
-            best[lane] = first(best[lane + width], best[lane]);
+            best[lane] = larger(best[lane + width], best[lane]);
         }
         width /= 2;
     }
@@ -70,12 +63,18 @@ fn extreme(start: f32, values: &[f32], before: impl Fn(f32, f32) -> bool) -> f32
 }
 
 /// Returns the least and the greatest of the values and 0, and a third number: NaN if a value is
-/// NaN or infinite, otherwise 0. A pass for each, as the compiler does not vectorise three in one.
+/// NaN or infinite, otherwise 0.
 #[inline(always)]
 pub(crate) fn range(values: &[f32]) -> (f32, f32, f32) {
-    let least = extreme(0.0, values, |a, b| a < b);
-    let greatest = extreme(0.0, values, |a, b| a > b);
-    (least, greatest, sum([values], |[value]| value * 0.0))
+    // Integers in the order of the floats: the compiler keeps several registers of extremes of
+    // integers, but not of floats. The order is its own inverse.
+    let ordered = |bits: i32| bits ^ ((bits >> 31).cast_unsigned() >> 1).cast_signed();
+    let (least, greatest) = values.iter().fold((0, 0), |(least, greatest): (i32, i32), value| {
+        let place = ordered(value.to_bits().cast_signed());
+        (least.min(place), greatest.max(place))
+    });
+    let [least, greatest] = [least, greatest].map(|place| f32::from_bits(ordered(place).cast_unsigned()));
+    (least, greatest, least * 0.0 + greatest * 0.0)
 }
 
 /// Returns the nearest integer, ties to even, of a number below 2²².
@@ -125,6 +124,20 @@ mod tests {
             assert_eq!(max(&values), largest);
         }
         assert_eq!(max(&[f32::NAN, 1.0]), 1.0);
+    }
+
+    #[test]
+    fn ranges_are_those_of_the_plain_order_for_every_length() {
+        for length in 0..70 {
+            let values = crate::testing::noise(length, 5);
+            let extreme = |order: fn(f32, f32) -> f32| values.iter().copied().fold(0.0, order);
+            assert_eq!(range(&values), (extreme(f32::min), extreme(f32::max), 0.0));
+        }
+        assert_eq!(range(&[1.0, 2.0]), (0.0, 2.0, 0.0));
+        assert_eq!(range(&[-0.0, -3.0]), (-3.0, 0.0, 0.0));
+        for value in [f32::NAN, -f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(range(&[1.0, value, -1.0]).2.is_nan(), "{value}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod epilogue;
 mod interleave;
 mod lhs;
 mod peak_rate;
+mod product;
 mod rhs;
 mod small;
 mod tile;
@@ -24,23 +25,13 @@ pub(crate) use small::{Panels, SmallProduct, Strided};
 pub(crate) use tile::Layout;
 
 use crate::context::Context;
-use crate::disjoint::{Block, Disjoint};
 use crate::matrix::Rows;
 use crate::precision::Precision;
-use crate::prefetch::prefetch;
 use epilogue::Finish;
-use lhs::{LhsOperand, LhsWords, with_transposed};
-use rhs::with_packed;
-use std::ops::Range;
+use lhs::{LhsOperand, with_transposed};
+use product::{BLOCK_DEPTH, portion, product};
+use rhs::{RhsOperand, with_packed};
 use variant::KernelVariant;
-
-/// Most rows of a task: a multiple of the height of every tile.
-const TASK_ROWS: usize = 120;
-/// Depth after which the inner loop turns to the next rows, so that this part of a panel stays in
-/// the second-level cache.
-const BLOCK_DEPTH: usize = 768;
-/// Panels whose sums stay in cache from one block of the depth to the next.
-const PANELS_TOGETHER: usize = 4;
 
 /// `c = a · b`, or `c += a · b` if `accumulate`. `a` is `(m, k)`, `b` `(k, n)`, `c` `(m, n)`
 /// without gaps.
@@ -50,7 +41,7 @@ const PANELS_TOGETHER: usize = 4;
 pub fn matmul(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.rows(), "({}, {}) · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
     with_packed(context, KernelVariant::expanded(context.isa(), precision), b, false, |packed| {
-        product(context, &LhsOperand::Rows(a), packed, c, accumulate, &Finish::NONE);
+        product(context, &LhsOperand::Rows(a), &RhsOperand::Packed(packed), c, accumulate, &Finish::NONE);
     });
 }
 
@@ -62,7 +53,7 @@ pub fn matmul(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>,
 pub fn matmul_transposed(context: &Context, a: Rows<'_>, b: Rows<'_>, c: &mut [f32], accumulate: bool) {
     assert_eq!(a.columns(), b.columns(), "({}, {}) · ({}, {})ᵀ", a.rows(), a.columns(), b.rows(), b.columns());
     with_packed(context, KernelVariant::expanded(context.isa(), Precision::F32), b, true, |packed| {
-        product(context, &LhsOperand::Rows(a), packed, c, accumulate, &Finish::NONE);
+        product(context, &LhsOperand::Rows(a), &RhsOperand::Packed(packed), c, accumulate, &Finish::NONE);
     });
 }
 
@@ -83,7 +74,7 @@ pub fn linear(
     if let Epilogue::Add(x) = epilogue {
         assert_eq!(x.len(), c.len(), "a residual for each element");
     }
-    product(context, &LhsOperand::Rows(a), b, c, false, &Finish { bias, epilogue });
+    product(context, &LhsOperand::Rows(a), &RhsOperand::Packed(b), c, false, &Finish { bias, epilogue });
 }
 
 /// `c += aᵀ · b`: the gradient of a weight, a sum over tokens. `a` is `(t, m)`, `b` `(t, n)`, `c`
@@ -95,132 +86,15 @@ pub fn linear(
 pub fn matmul_weight_gradient(context: &Context, precision: Precision, a: Rows<'_>, b: Rows<'_>, c: &mut [f32]) {
     assert_eq!(a.rows(), b.rows(), "({}, {})ᵀ · ({}, {})", a.rows(), a.columns(), b.rows(), b.columns());
     let variant = KernelVariant::expanded(context.isa(), precision);
-    with_transposed(context, &variant, a, |lhs| {
-        with_packed(context, variant, b, false, |packed| {
-            product(context, lhs, packed, c, true, &Finish::NONE);
+    // A block of tokens at a time, so that the packed left operand stays in cache.
+    let depth = variant.depth(a.rows());
+    let blocks = depth.div_ceil(BLOCK_DEPTH);
+    for number in 0..blocks {
+        let words = portion(depth, number, blocks);
+        let tokens = words.start * variant.k_per_word..a.rows().min(words.end * variant.k_per_word);
+        with_transposed(context, &variant, a.range(tokens.clone()), |lhs| {
+            product(context, lhs, &RhsOperand::Rows(variant, b.range(tokens)), c, true, &Finish::NONE);
         });
-    });
-}
-
-fn product(
-    context: &Context,
-    lhs: &LhsOperand<'_>,
-    rhs: &PackedMatrix,
-    c: &mut [f32],
-    accumulate: bool,
-    finish: &Finish<'_>,
-) {
-    let KernelVariant { precision, mr, nr, .. } = rhs.variant;
-    let (m, n) = (lhs.m(), rhs.n());
-    assert_eq!(c.len(), m * n, "{} elements for ({m}, {n})", c.len());
-    assert!(!accumulate || precision != Precision::Int8, "int8 products do not accumulate");
-    if m == 0 || n == 0 {
-        return;
-    }
-    // As many tasks of equal size as keep all threads busy to the end, each as large as possible.
-    // The division changes no bit.
-    let threads = context.threads();
-    let row_tasks = m.div_ceil(TASK_ROWS);
-    let row_tasks = if row_tasks < threads { row_tasks } else { row_tasks.next_multiple_of(threads) };
-    let task_rows = m.div_ceil(row_tasks).next_multiple_of(mr);
-    let row_tasks = m.div_ceil(task_rows);
-    let panels = n.div_ceil(nr);
-    let groups = (4 * threads).div_ceil(row_tasks).clamp(1, panels);
-    let group = panels.div_ceil(groups);
-    let groups = panels.div_ceil(group);
-    let result = Disjoint::new(c);
-    context.run(row_tasks * groups, |task| {
-        let (row_task, part) = (task / groups, task % groups);
-        let rows = row_task * task_rows..m.min((row_task + 1) * task_rows);
-        let panels = part * group..panels.min((part + 1) * group);
-        let columns = panels.start * nr..n.min(panels.end * nr);
-        // SAFETY: the blocks of different tasks do not overlap, and each task runs once.
-        let sums = unsafe { result.block(rows.clone(), columns, n) };
-        lhs.with_words(context, &rhs.variant, rhs.k(), rows.clone(), |lhs| {
-            Task { context, lhs, rhs, first_row: rows.start, panels, sums, accumulate, finish }.compute();
-        });
-    });
-}
-
-/// Some rows and panels of a product.
-struct Task<'a> {
-    context: &'a Context,
-    lhs: &'a LhsWords<'a>,
-    rhs: &'a PackedMatrix,
-    first_row: usize,
-    panels: Range<usize>,
-    /// The block of the result that belongs to the task.
-    sums: Block<'a, f32>,
-    accumulate: bool,
-    finish: &'a Finish<'a>,
-}
-
-impl Task<'_> {
-    fn compute(mut self) {
-        let rhs = self.rhs;
-        let depth = rhs.variant.depth(rhs.k());
-        let blocks = depth.div_ceil(BLOCK_DEPTH).max(1);
-        let block = depth.div_ceil(blocks);
-        let end = self.panels.end;
-        for first in self.panels.clone().step_by(PANELS_TOGETHER) {
-            let panels = first..end.min(first + PANELS_TOGETHER);
-            for number in 0..blocks {
-                let range = number * block..depth.min((number + 1) * block);
-                for panel in panels.clone() {
-                    let next = match (panel + 1 < panels.end, number + 1 < blocks) {
-                        (true, _) => rhs.panel(panel + 1, range.clone()),
-                        (false, true) => rhs.panel(panels.start, range.end..depth.min(range.end + block)),
-                        (false, false) if panels.end < end => rhs.panel(panels.end, 0..block),
-                        (false, false) => &[],
-                    };
-                    let accumulate = self.accumulate || number > 0;
-                    rhs.with_panel(self.context, panel, range.clone(), |bytes| {
-                        self.compute_panel(panel, bytes, range.clone(), accumulate, next);
-                    });
-                }
-            }
-            let columns = self.columns(panels.start).start..self.columns(panels.end - 1).end;
-            let place = (self.first_row, self.panels.start * rhs.variant.nr + columns.start);
-            let rows = 0..self.sums.rows();
-            self.finish.apply(rhs, self.sums.part(rows, columns), place, self.lhs.scales);
-        }
-    }
-
-    /// Columns of a panel within the task's block of the result.
-    fn columns(&self, panel: usize) -> Range<usize> {
-        let (nr, number) = (self.rhs.variant.nr, panel - self.panels.start);
-        number * nr..self.sums.columns().min((number + 1) * nr)
-    }
-
-    /// Computes the tiles of a part of one panel. Meanwhile prefetches the `next` panel: a product
-    /// of few rows would wait for memory otherwise.
-    fn compute_panel(&mut self, panel: usize, bytes: &[u8], depth: Range<usize>, accumulate: bool, next: &[u8]) {
-        let variant = &self.rhs.variant;
-        let (mr, nr, columns) = (variant.mr, variant.nr, self.columns(panel));
-        let m = self.sums.rows();
-        let mut next = next.chunks(next.len().div_ceil(m.div_ceil(mr)).max(1));
-        for (number, first) in (0..m).step_by(mr).enumerate() {
-            prefetch(next.next().unwrap_or_default());
-            let rows = first..m.min(first + mr);
-            let lhs = self.lhs.tile(number, depth.start);
-            if columns.len() == nr {
-                // Built for this call only, so that it stays in registers: a copy through memory
-                // would wait for the stores of the tile before.
-                variant.multiply(lhs, bytes, depth.len(), self.sums.part(rows, columns.clone()), accumulate);
-                continue;
-            }
-            let mut tile = self.sums.part(rows.clone(), columns.clone());
-            // Kernels write whole panels.
-            let mut buffer = [0.0; tile::MAX_MR * tile::MAX_NR];
-            let buffer = &mut buffer[..rows.len() * nr];
-            for (index, into) in buffer.chunks_exact_mut(nr).enumerate() {
-                into[..columns.len()].copy_from_slice(tile.row_mut(index));
-            }
-            variant.multiply(lhs, bytes, depth.len(), Block::new(buffer, nr), accumulate);
-            for (index, from) in buffer.chunks_exact(nr).enumerate() {
-                tile.row_mut(index).copy_from_slice(&from[..columns.len()]);
-            }
-        }
     }
 }
 
@@ -262,7 +136,7 @@ mod tests {
             (KernelVariant::compact(isa, precision), &mut compact[..]),
         ] {
             let packed = PackedMatrix::packed(&context, variant, b, false);
-            product(&context, &LhsOperand::Rows(a), &packed, c, accumulate, &Finish::NONE);
+            product(&context, &LhsOperand::Rows(a), &RhsOperand::Packed(&packed), c, accumulate, &Finish::NONE);
         }
         let bits = |c: &[f32]| c.iter().map(|c| c.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(c), bits(&compact), "{} {}: expanded and compact", isa.name(), precision.name());
@@ -365,6 +239,7 @@ mod tests {
             let variant = KernelVariant::expanded(isa, Precision::Int8);
             let packed = PackedMatrix::packed(&context, variant, Rows::new(&b, 3, 3000, 3000), true);
             let mut c = vec![9.0; 9];
+            let packed = RhsOperand::Packed(&packed);
             product(&context, &LhsOperand::Rows(Rows::new(&a, 3, 3000, 3000)), &packed, &mut c, false, &Finish::NONE);
             let expected = [0.0, 0.0, 0.0, 0.0, 15_000.0, -105_000.0, 0.0, -6000.0, 42_000.0];
             assert_close(&c, &expected, 1e-4, isa.name());
@@ -446,7 +321,7 @@ mod tests {
     #[test]
     fn weight_gradients_agree_on_every_instruction_set() {
         for isa in InstructionSet::available() {
-            for (t, m, n) in [(0, 3, 4), (1, 1, 1), (19, 13, 33), (64, 50, 70), (801, 25, 40)] {
+            for (t, m, n) in [(0, 3, 4), (1, 1, 1), (19, 13, 33), (64, 50, 70), (801, 25, 40), (1601, 100, 150)] {
                 let (a, b, start) = (noise(t * m, 1), noise(t * n, 2), noise(m * n, 3));
                 for precision in [Precision::F32, Precision::Bf16] {
                     let on = |isa: InstructionSet| {
@@ -463,7 +338,8 @@ mod tests {
                     };
                     let a_transposed = transposed(Rows::new(&a, t, m, m));
                     let expected = reference_matmul(Rows::new(&a_transposed, m, t, t), Rows::new(&b, t, n, n), &start);
-                    assert_close(&c, &expected, 2e-5, &format!("{} {}", isa.name(), precision.name()));
+                    let tolerance = 2e-5f64.max(4e-8 * t as f64);
+                    assert_close(&c, &expected, tolerance, &format!("{} {}", isa.name(), precision.name()));
                 }
             }
             println!("weight gradients: {} checked in f32 and bf16", isa.name());

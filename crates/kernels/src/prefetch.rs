@@ -12,3 +12,19 @@ pub fn prefetch<T>(values: &[T]) {
     #[cfg(not(target_arch = "x86_64"))]
     let _ = values;
 }
+
+/// Prefetches the cache line of an address into the second-level cache. The address need not be
+/// valid.
+#[inline(always)]
+pub(crate) fn prefetch_line(address: *const u8) {
+    // Not the intrinsic: the compiler orders it among loads, and spills registers of the inner
+    // loop of AVX2 for that.
+    #[cfg(target_arch = "x86_64")]
+    #[expect(clippy::pointers_in_nomem_asm_block, reason = "a prefetch reads nothing that the program sees")]
+    // SAFETY: a prefetch never faults and changes nothing that the program sees.
+    unsafe {
+        std::arch::asm!("prefetcht1 byte ptr [{}]", in(reg) address, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

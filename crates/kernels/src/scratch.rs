@@ -15,8 +15,8 @@ pub(crate) struct Scratch {
     pub(crate) lhs_blocks: Vec<u32>,
     /// Products: a right operand that is packed for one product.
     pub(crate) rhs: PanelBuffers,
-    /// Products: one panel, widened to f32.
-    pub(crate) widened: Vec<Line>,
+    /// Products: some panels, widened to f32 or packed for one task.
+    pub(crate) panels: Vec<Line>,
 }
 
 /// Memory of a packed right operand.

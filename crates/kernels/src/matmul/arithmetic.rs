@@ -217,7 +217,7 @@ pub(in crate::matmul) mod avx512 {
     }
 
     arithmetic! {
-        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 1 unrolled;
+        Bf16: 16 lanes of __m512, __m512i, __m512i, 64 bytes, 4 unrolled;
         zero _mm512_setzero_ps();
         load |from| _mm512_loadu_ps(from.cast());
         store |sums, into| _mm512_storeu_ps(into.cast(), sums);
@@ -234,7 +234,7 @@ pub(in crate::matmul) mod avx512 {
     }
 
     arithmetic! {
-        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 1 unrolled;
+        Bytes: 16 lanes of __m512i, __m512i, __m512i, 64 bytes, 4 unrolled;
         zero _mm512_setzero_si512();
         load |from| _mm512_loadu_si512(from.cast());
         store |sums, into| _mm512_storeu_si512(into.cast(), sums);

@@ -1,7 +1,7 @@
 //! Operations on the sums of a product while they are in cache: dequantization, bias, and an
 //! activation or a residual.
 
-use super::rhs::PackedMatrix;
+use super::rhs::RhsOperand;
 use crate::activation::Activation;
 use crate::disjoint::Block;
 use crate::instruction_set::multiversion;
@@ -36,7 +36,7 @@ impl Finish<'_> {
     /// result. `scales` has an element for each row of the block, if the product is int8.
     pub(super) fn apply(
         &self,
-        rhs: &PackedMatrix,
+        rhs: &RhsOperand<'_>,
         mut sums: Block<'_, f32>,
         (first_row, first_column): (usize, usize),
         scales: &[RowScale],
@@ -44,9 +44,10 @@ impl Finish<'_> {
         if scales.is_empty() && self.bias.is_none() && matches!(self.epilogue, Epilogue::None) {
             return;
         }
-        let isa = rhs.variant.isa;
+        let isa = rhs.variant().isa;
         let columns = first_column..first_column + sums.columns();
         let bias = self.bias.map(|bias| &bias[columns.clone()]);
+        let (column_scales, column_sums) = rhs.column_scales();
         for index in 0..sums.rows() {
             if let Epilogue::Add(x) = self.epilogue {
                 let start = (first_row + sums.rows().min(index + AHEAD) - 1) * rhs.n();
@@ -54,19 +55,14 @@ impl Finish<'_> {
             }
             let values = sums.row_mut(index);
             if let Some(scale) = scales.get(index) {
-                let (column_scales, column_sums) = (&rhs.scales()[columns.clone()], &rhs.sums()[columns.clone()]);
-                dequantize(isa, values, *scale, column_scales, column_sums);
+                dequantize(isa, values, *scale, &column_scales[columns.clone()], &column_sums[columns.clone()], bias);
+            } else {
+                add_bias(isa, values, bias);
             }
             match self.epilogue {
-                Epilogue::None => add_bias(isa, values, bias),
-                Epilogue::Activation(activation) => {
-                    add_bias(isa, values, bias);
-                    activation.apply(isa, values);
-                }
-                Epilogue::Add(x) => {
-                    let start = (first_row + index) * rhs.n();
-                    add_bias_and_residual(isa, values, bias, &x[start..][columns.clone()]);
-                }
+                Epilogue::None => {}
+                Epilogue::Activation(activation) => activation.apply(isa, values),
+                Epilogue::Add(x) => add(isa, values, &x[(first_row + index) * rhs.n()..][columns.clone()]),
             }
         }
     }
@@ -74,31 +70,38 @@ impl Finish<'_> {
 
 multiversion! {
     /// Replaces the bits of an i32 by an f32: `row scale · column scale · (sum − zero point ·
-    /// column sum)`.
-    fn dequantize(values: &mut [f32], row: RowScale, scales: &[f32], sums: &[i32]) {
-        for ((value, scale), column) in values.iter_mut().zip(scales).zip(sums) {
+    /// column sum)`, plus the bias.
+    fn dequantize(values: &mut [f32], row: RowScale, scales: &[f32], sums: &[i32], bias: Option<&[f32]>) {
+        let dequantized = |value: f32, scale: f32, column: i32| {
             let sum = value.to_bits().cast_signed() - row.zero * column;
-            *value = sum as f32 * (row.scale * scale);
+            sum as f32 * (row.scale * scale)
+        };
+        let columns = values.iter_mut().zip(scales).zip(sums);
+        match bias {
+            Some(bias) => {
+                for (((value, scale), column), bias) in columns.zip(bias) {
+                    *value = dequantized(*value, *scale, *column) + bias;
+                }
+            }
+            None => {
+                for ((value, scale), column) in columns {
+                    *value = dequantized(*value, *scale, *column);
+                }
+            }
         }
     }
 }
 
 multiversion! {
     fn add_bias(values: &mut [f32], bias: Option<&[f32]>) {
-        let Some(bias) = bias else { return };
-        for (value, bias) in values.iter_mut().zip(bias) {
+        for (value, bias) in values.iter_mut().zip(bias.unwrap_or_default()) {
             *value += bias;
         }
     }
 }
 
 multiversion! {
-    fn add_bias_and_residual(values: &mut [f32], bias: Option<&[f32]>, x: &[f32]) {
-        if let Some(bias) = bias {
-            for (value, bias) in values.iter_mut().zip(bias) {
-                *value += bias;
-            }
-        }
+    fn add(values: &mut [f32], x: &[f32]) {
         for (value, x) in values.iter_mut().zip(x) {
             *value += x;
         }

@@ -1,11 +1,11 @@
 //! Left operands: words that the inner loop broadcasts, read in place or packed for one task or
 //! product.
 
-use super::interleave::store_strided;
+use super::interleave::{bf16_pair, interleave};
 use super::tile::{Layout, Lhs};
 use super::variant::{KernelVariant, LhsFormat};
 use crate::aligned::{Element, cast, cast_mut};
-use crate::bf16::{narrow_chunk, rounded, to_bf16};
+use crate::bf16::{narrow_chunk, rounded};
 use crate::context::Context;
 use crate::instruction_set::multiversion;
 use crate::matrix::Rows;
@@ -13,8 +13,8 @@ use crate::precision::Precision;
 use crate::row_scale::RowScale;
 use std::ops::Range;
 
-/// Blocks that are packed together, so that whole cache lines are read.
-const BLOCKS_TOGETHER: usize = 8;
+/// Most blocks that are packed together: memory is read fastest in long parts of a row.
+const BLOCKS_TOGETHER: usize = 32;
 
 /// A left operand, `(m, k)`.
 pub(super) enum LhsOperand<'a> {
@@ -41,6 +41,14 @@ impl LhsWords<'_> {
     pub(super) fn tile(&self, number: usize, depth: usize) -> Lhs<'_> {
         let start = (number * self.tile_stride).min(self.words.len());
         Lhs { words: &self.words[start..], layout: self.layout }.from(0, depth)
+    }
+
+    /// Returns a part of the depth of a tile, or nothing beyond the last tile or if it has gaps.
+    #[inline]
+    pub(super) fn tile_bytes(&self, number: usize, depth: Range<usize>) -> &[u8] {
+        let Layout::ColumnMajor(stride) = self.layout else { return &[] };
+        let start = number * self.tile_stride;
+        cast(self.words.get(start + depth.start * stride..start + depth.end * stride).unwrap_or_default())
     }
 }
 
@@ -156,15 +164,11 @@ pub(super) fn with_transposed<R>(
             let block = mr * variant.depth(t);
             words.resize(m.div_ceil(mr) * block, 0);
             if t > 0 {
-                context.for_each_chunk(words, BLOCKS_TOGETHER * block, |number, into| {
-                    let start = number * BLOCKS_TOGETHER * mr;
-                    let rows = start..m.min(start + BLOCKS_TOGETHER * mr);
-                    match mr {
-                        4 => pack_blocks::<4>(variant, a, rows, into),
-                        6 => pack_blocks::<6>(variant, a, rows, into),
-                        12 => pack_blocks::<12>(variant, a, rows, into),
-                        _ => unreachable!("no variant for gradients has tiles of {mr} rows"),
-                    }
+                let blocks = m.div_ceil(mr).div_ceil(context.threads()).min(BLOCKS_TOGETHER);
+                context.for_each_chunk(words, blocks * block, |number, into| {
+                    let start = number * blocks * mr;
+                    let rows = start..m.min(start + blocks * mr);
+                    pack_blocks(variant.isa, variant.lhs, mr, a, rows, into);
                 });
             }
             f(&LhsOperand::Blocks { words, m })
@@ -172,31 +176,23 @@ pub(super) fn with_transposed<R>(
     )
 }
 
-fn pack_blocks<const MR: usize>(variant: &KernelVariant, a: Rows<'_>, rows: Range<usize>, into: &mut [u32]) {
-    match variant.lhs {
-        LhsFormat::F32 => pack_elements::<f32, MR, 1>(a, rows, cast_mut(into), |value| value),
-        LhsFormat::RoundedF32 => pack_elements::<f32, MR, 1>(a, rows, cast_mut(into), rounded),
-        LhsFormat::Bf16Pairs => pack_elements::<u16, MR, 2>(a, rows, cast_mut(into), to_bf16),
-        LhsFormat::BytePairs | LhsFormat::ByteQuads => unreachable!("gradients are not computed in int8"),
-    }
-}
-
-/// Element `(t, row)` goes to `[row / MR][t / STEP][row % MR][t % STEP]`.
-#[inline(always)]
-fn pack_elements<T: Element, const MR: usize, const STEP: usize>(
-    a: Rows<'_>,
-    rows: Range<usize>,
-    into: &mut [T],
-    convert: impl Fn(f32) -> T,
-) {
-    if !rows.len().is_multiple_of(MR) || !a.rows().is_multiple_of(STEP) {
-        into.fill(T::default());
-    }
-    let block_length = a.rows().div_ceil(STEP) * MR * STEP;
-    for token in 0..a.rows() {
-        for (block, values) in a.row(token)[rows.clone()].chunks(MR).enumerate() {
-            let start = block * block_length + token / STEP * MR * STEP + token % STEP;
-            store_strided::<T, MR, STEP>(values, &mut into[start..], |value, _| convert(value));
+multiversion! {
+    /// Packs columns of `a`, which are rows of the transposed operand.
+    fn pack_blocks(format: LhsFormat, mr: usize, a: Rows<'_>, columns: Range<usize>, into: &mut [u32]) {
+        if !columns.len().is_multiple_of(mr) {
+            into.fill(0);
+        }
+        let same = |[value]: [f32; 1], _| value.to_bits();
+        let round = |[value]: [f32; 1], _| rounded(value).to_bits();
+        match (format, mr) {
+            (LhsFormat::F32, 4) => interleave::<u32, 4, 1>(a, columns, into, same),
+            (LhsFormat::F32, 6) => interleave::<u32, 6, 1>(a, columns, into, same),
+            (LhsFormat::F32, 12) => interleave::<u32, 12, 1>(a, columns, into, same),
+            (LhsFormat::RoundedF32, 4) => interleave::<u32, 4, 1>(a, columns, into, round),
+            (LhsFormat::RoundedF32, 6) => interleave::<u32, 6, 1>(a, columns, into, round),
+            (LhsFormat::RoundedF32, 12) => interleave::<u32, 12, 1>(a, columns, into, round),
+            (LhsFormat::Bf16Pairs, 12) => interleave::<u32, 12, 2>(a, columns, into, |pair, _| bf16_pair(pair)),
+            _ => unreachable!("no variant for gradients has tiles of {mr} rows of {format:?}"),
         }
     }
 }

@@ -173,6 +173,7 @@ register_loops! {
 #[cfg(test)]
 mod tests {
     use super::super::tile::{Layout, Lhs};
+    use super::super::variant::Operands;
     use super::*;
     use crate::disjoint::Block;
     use crate::testing::noise;
@@ -208,7 +209,8 @@ mod tests {
             let words: Vec<u32> = lhs[..rows].iter().flat_map(|word| std::iter::repeat_n(*word, depth)).collect();
             let mut expected = vec![0.0f32; rows * variant.nr];
             let lhs = Lhs { words: &words, layout: Layout::RowMajor(depth) };
-            variant.multiply(lhs, rhs, depth, Block::new(&mut expected, variant.nr), false);
+            let operands = Operands { lhs, panel: rhs, depth, accumulate: false, next: &[] };
+            variant.multiply(operands, Block::new(&mut expected, variant.nr));
             let expected: Vec<u32> = expected.iter().map(|sum| sum.to_bits()).collect();
             assert_eq!(sums, expected, "{} {}", variant.isa.name(), variant.precision.name());
         }

@@ -1,11 +1,12 @@
 //! Right operands, packed into panels as wide as a tile: `[panel][depth][column]`, the last panel
 //! padded with zeros.
 
-use super::interleave::store_strided;
+use super::interleave::{bf16_pair, interleave};
 use super::variant::KernelVariant;
 use crate::aligned::{Element, Line, bytes, bytes_mut, cast, cast_mut};
 use crate::bf16::{rounded, to_bf16, widen_chunk};
 use crate::context::Context;
+use crate::instruction_set::multiversion;
 use crate::lanes::{range, round};
 use crate::matrix::Rows;
 use crate::precision::Precision;
@@ -76,45 +77,11 @@ impl PackedMatrix {
         lines.len() * size_of::<Line>() + 4 * (scales.len() + sums.len())
     }
 
-    /// Scale of each column, if the operand is int8.
-    pub(super) fn scales(&self) -> &[f32] {
-        &self.buffers.scales
-    }
-
-    /// Sum of the bytes of each column, if the operand is int8.
-    pub(super) fn sums(&self) -> &[i32] {
-        &self.buffers.sums
-    }
-
     /// Returns a part of a panel as it is packed.
     pub(super) fn panel(&self, panel: usize, depth: Range<usize>) -> &[u8] {
         let stride = self.variant.nr * self.variant.rhs_bytes;
         let start = panel * self.variant.panel_bytes(self.k);
         &bytes(&self.buffers.lines)[start + depth.start * stride..start + depth.end * stride]
-    }
-
-    /// Calls `f` with a part of a panel as the inner loop reads it: bf16 that must be widened is
-    /// widened in scratch memory.
-    pub(super) fn with_panel<R>(
-        &self,
-        context: &Context,
-        panel: usize,
-        depth: Range<usize>,
-        f: impl FnOnce(&[u8]) -> R,
-    ) -> R {
-        let packed = self.panel(panel, depth);
-        if !self.variant.widens() {
-            return f(packed);
-        }
-        context.with_scratch(
-            |scratch| &mut scratch.widened,
-            |lines| {
-                lines.resize((2 * packed.len()).div_ceil(size_of::<Line>()), Line::ZERO);
-                let narrow: &[u16] = cast(packed);
-                widen_chunk(self.variant.isa, narrow, &mut cast_mut(bytes_mut(lines))[..narrow.len()]);
-                f(&bytes(lines)[..2 * packed.len()])
-            },
-        )
     }
 
     fn fill(&mut self, context: &Context, b: Rows<'_>, transposed: bool) {
@@ -143,19 +110,7 @@ impl PackedMatrix {
         context.for_each_chunk(packed, PANELS_TOGETHER * panel_bytes, |number, chunk| {
             let start = number * PANELS_TOGETHER * nr;
             let part = Part { b, transposed, columns: start..n.min(start + PANELS_TOGETHER * nr), k };
-            let quantize = |value, column: usize| quantized(value, scales[column]);
-            match (variant.precision, nr, variant.k_per_word, variant.widens()) {
-                (Precision::F32, 16, ..) => part.pack::<f32, 16, 1>(cast_mut(chunk), |value, _| value),
-                (Precision::F32, ..) => part.pack::<f32, 32, 1>(cast_mut(chunk), |value, _| value),
-                (Precision::Bf16, 16, 1, false) => part.pack::<f32, 16, 1>(cast_mut(chunk), |value, _| rounded(value)),
-                (Precision::Bf16, _, 1, false) => part.pack::<f32, 32, 1>(cast_mut(chunk), |value, _| rounded(value)),
-                (Precision::Bf16, 16, 1, true) => part.pack::<u16, 16, 1>(cast_mut(chunk), |value, _| to_bf16(value)),
-                (Precision::Bf16, _, 1, true) => part.pack::<u16, 32, 1>(cast_mut(chunk), |value, _| to_bf16(value)),
-                (Precision::Bf16, ..) => part.pack::<u16, 32, 2>(cast_mut(chunk), |value, _| to_bf16(value)),
-                (Precision::Int8, 16, 2, _) => part.pack::<i8, 16, 2>(cast_mut(chunk), quantize),
-                (Precision::Int8, 16, ..) => part.pack::<i8, 16, 4>(cast_mut(chunk), quantize),
-                (Precision::Int8, ..) => part.pack::<i8, 32, 4>(cast_mut(chunk), quantize),
-            }
+            pack(variant.isa, &part, &variant, scales, chunk);
         });
         if int8 {
             let packed = &*packed;
@@ -168,6 +123,139 @@ impl PackedMatrix {
                 }
             });
         }
+    }
+}
+
+multiversion! {
+    /// Packs some panels in the variant's format.
+    fn pack(part: &Part<'_>, variant: &KernelVariant, scales: &[f32], into: &mut [u8]) {
+        let same = |[value]: [f32; 1], _| value.to_bits();
+        let round = |[value]: [f32; 1], _| rounded(value).to_bits();
+        let narrow = |[value]: [f32; 1], _| to_bf16(value);
+        let byte = |value, column: usize| quantized(value, scales[column]).to_ne_bytes()[0];
+        let bytes = |values: [f32; 2], column| u16::from_le_bytes(values.map(|value| byte(value, column)));
+        let four_bytes = |values: [f32; 4], column| u32::from_le_bytes(values.map(|value| byte(value, column)));
+        match (variant.precision, variant.nr, variant.k_per_word, variant.widens()) {
+            (Precision::F32, 16, ..) => part.pack::<u32, 16, 1>(cast_mut(into), same),
+            (Precision::F32, ..) => part.pack::<u32, 32, 1>(cast_mut(into), same),
+            (Precision::Bf16, 16, 1, false) => part.pack::<u32, 16, 1>(cast_mut(into), round),
+            (Precision::Bf16, _, 1, false) => part.pack::<u32, 32, 1>(cast_mut(into), round),
+            (Precision::Bf16, 16, 1, true) => part.pack::<u16, 16, 1>(cast_mut(into), narrow),
+            (Precision::Bf16, _, 1, true) => part.pack::<u16, 32, 1>(cast_mut(into), narrow),
+            (Precision::Bf16, ..) => part.pack::<u32, 32, 2>(cast_mut(into), |pair, _| bf16_pair(pair)),
+            (Precision::Int8, 16, 2, _) => part.pack::<u16, 16, 2>(cast_mut(into), bytes),
+            (Precision::Int8, 16, ..) => part.pack::<u32, 16, 4>(cast_mut(into), four_bytes),
+            (Precision::Int8, ..) => part.pack::<u32, 32, 4>(cast_mut(into), four_bytes),
+        }
+    }
+}
+
+/// A right operand, `(k, n)`.
+pub(super) enum RhsOperand<'a> {
+    /// Packed before.
+    Packed(&'a PackedMatrix),
+    /// Packed by each task that reads it.
+    Rows(KernelVariant, Rows<'a>),
+}
+
+impl RhsOperand<'_> {
+    /// The variant that multiplies it.
+    #[inline]
+    pub(super) fn variant(&self) -> &KernelVariant {
+        match self {
+            Self::Packed(packed) => &packed.variant,
+            Self::Rows(variant, _) => variant,
+        }
+    }
+
+    /// Number of rows.
+    pub(super) fn k(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.k,
+            Self::Rows(_, rows) => rows.rows(),
+        }
+    }
+
+    /// Number of columns.
+    pub(super) fn n(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.n,
+            Self::Rows(_, rows) => rows.columns(),
+        }
+    }
+
+    /// Scale and sum of the bytes of each column, if the operand is int8.
+    pub(super) fn column_scales(&self) -> (&[f32], &[i32]) {
+        match self {
+            Self::Packed(packed) => (&packed.buffers.scales, &packed.buffers.sums),
+            Self::Rows(..) => (&[], &[]),
+        }
+    }
+
+    /// Calls `f` with a part of some panels as the inner loop reads it: kept bf16 that must be
+    /// widened is widened in scratch memory, and rows are packed there.
+    pub(super) fn with_panels(
+        &self,
+        context: &Context,
+        panels: Range<usize>,
+        depth: Range<usize>,
+        f: impl FnOnce(PanelBlock<'_>),
+    ) {
+        let variant = self.variant();
+        let length = variant.unpacked_panel_bytes(depth.len());
+        if let Self::Packed(packed) = self
+            && !variant.widens()
+        {
+            let start = panels.start * variant.panel_bytes(packed.k) + depth.start * variant.nr * variant.rhs_bytes;
+            let bytes = &bytes(&packed.buffers.lines)[start..];
+            return f(PanelBlock { count: panels.len(), bytes, stride: variant.panel_bytes(packed.k), length });
+        }
+        context.with_scratch(
+            |scratch| &mut scratch.panels,
+            |lines| {
+                let count = panels.len();
+                let size = count * length;
+                lines.resize(size.div_ceil(size_of::<Line>()), Line::ZERO);
+                let into = &mut bytes_mut(lines)[..size];
+                match self {
+                    Self::Packed(packed) => {
+                        for (panel, into) in panels.zip(into.chunks_exact_mut(length.max(1))) {
+                            widen_chunk(variant.isa, cast(packed.panel(panel, depth.clone())), cast_mut(into));
+                        }
+                    }
+                    Self::Rows(variant, rows) => {
+                        let k = depth.start * variant.k_per_word..rows.rows().min(depth.end * variant.k_per_word);
+                        let columns = panels.start * variant.nr..rows.columns().min(panels.end * variant.nr);
+                        let part = Part { b: rows.range(k.clone()), transposed: false, columns, k: k.len() };
+                        pack(variant.isa, &part, variant, &[], into);
+                    }
+                }
+                f(PanelBlock { count, bytes: &bytes(lines)[..size], stride: length, length });
+            },
+        );
+    }
+}
+
+/// A part of the depth of some panels.
+pub(super) struct PanelBlock<'a> {
+    count: usize,
+    bytes: &'a [u8],
+    /// Bytes from panel to panel, and in a panel.
+    stride: usize,
+    length: usize,
+}
+
+impl<'a> PanelBlock<'a> {
+    /// Number of panels.
+    #[inline]
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the part of the panel with this number in the block.
+    #[inline]
+    pub(super) fn panel(&self, number: usize) -> &'a [u8] {
+        &self.bytes[number * self.stride..][..self.length]
     }
 }
 
@@ -201,57 +289,52 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
-    /// Element `(k, column)` goes to `[column / NR][k / STEP][column % NR][k % STEP]`.
+    /// The word of the values `k · STEP ..` of a column goes to `[column / NR][k][column % NR]`.
     #[inline(always)]
-    fn pack<T: Element, const NR: usize, const STEP: usize>(&self, into: &mut [T], convert: impl Fn(f32, usize) -> T) {
-        let panel_length = self.k.div_ceil(STEP) * NR * STEP;
-        if self.transposed {
-            for (panel, into) in into.chunks_exact_mut(panel_length).enumerate() {
-                self.pack_transposed::<T, NR, STEP>(self.columns.start + panel * NR, into, &convert);
-            }
-            return;
+    fn pack<W: Element, const NR: usize, const STEP: usize>(
+        &self,
+        into: &mut [W],
+        word: impl Fn([f32; STEP], usize) -> W,
+    ) {
+        if !self.columns.len().is_multiple_of(NR) {
+            into.fill(W::default());
         }
-        if !self.columns.len().is_multiple_of(NR) || !self.k.is_multiple_of(STEP) {
-            into.fill(T::default());
+        if !self.transposed {
+            return interleave::<W, NR, STEP>(self.b, self.columns.clone(), into, word);
         }
-        for k in 0..self.k {
-            let row = &self.b.row(k)[self.columns.clone()];
-            for (panel, values) in row.chunks(NR).enumerate() {
-                let start = panel * panel_length + k / STEP * NR * STEP + k % STEP;
-                let first = self.columns.start + panel * NR;
-                store_strided::<T, NR, STEP>(values, &mut into[start..], |value, column| {
-                    convert(value, first + column)
-                });
-            }
+        let panel = self.k.div_ceil(STEP) * NR;
+        for (first, into) in self.columns.clone().step_by(NR).zip(into.chunks_exact_mut(panel)) {
+            self.pack_transposed::<W, NR, STEP>(first..self.columns.end.min(first + NR), into, &word);
         }
     }
 
-    /// Packs the panel that begins with the column `first`, which is a row of the operand.
+    /// Packs a panel whose columns are rows of the operand.
     #[inline(always)]
-    fn pack_transposed<T: Element, const NR: usize, const STEP: usize>(
+    fn pack_transposed<W: Element, const NR: usize, const STEP: usize>(
         &self,
-        first: usize,
-        into: &mut [T],
-        convert: &impl Fn(f32, usize) -> T,
+        columns: Range<usize>,
+        into: &mut [W],
+        word: &impl Fn([f32; STEP], usize) -> W,
     ) {
-        /// Values of k at a time, so that source and destination stay in cache.
+        /// Words of a column at a time, so that source and destination stay in cache.
         const BLOCK: usize = 32;
-        let columns = first..self.columns.end.min(first + NR);
-        let mut block = [[T::default(); BLOCK]; NR];
-        for start in (0..self.k).step_by(BLOCK) {
-            let length = BLOCK.min(self.k - start);
-            if length < BLOCK {
-                block = [[T::default(); BLOCK]; NR];
-            }
+        let mut block = [[W::default(); BLOCK]; NR];
+        for (number, into) in into.chunks_mut(BLOCK * NR).enumerate() {
             for (block, column) in block.iter_mut().zip(columns.clone()) {
-                for (into, value) in block.iter_mut().zip(&self.b.row(column)[start..start + length]) {
-                    *into = convert(*value, column);
+                let values =
+                    &self.b.row(column)[(number * BLOCK * STEP).min(self.k)..self.k.min((number + 1) * BLOCK * STEP)];
+                let (words, rest) = values.as_chunks::<STEP>();
+                for (into, values) in block.iter_mut().zip(words) {
+                    *into = word(*values, column);
+                }
+                if !rest.is_empty() {
+                    let value = |step: usize| rest.get(step).copied().unwrap_or(0.0);
+                    block[words.len()] = word(std::array::from_fn(value), column);
                 }
             }
-            let into = &mut into[start * NR..(start + length.next_multiple_of(STEP)) * NR];
-            for (index, word) in into.chunks_exact_mut(NR * STEP).enumerate() {
-                for (column, into) in word.as_chunks_mut::<STEP>().0.iter_mut().enumerate() {
-                    into.copy_from_slice(&block[column][index * STEP..][..STEP]);
+            for (index, into) in into.chunks_exact_mut(NR).enumerate() {
+                for (into, block) in into.iter_mut().zip(&block) {
+                    *into = block[index];
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! the right operand into panels; the left one is read in place.
 
 use super::tile::{Layout, Lhs};
-use super::variant::KernelVariant;
+use super::variant::{KernelVariant, Operands};
 use crate::aligned::cast;
 use crate::disjoint::Block;
 use crate::instruction_set::InstructionSet;
@@ -53,7 +53,14 @@ impl SmallProduct {
         for panel in 0..n / nr {
             for first in (0..rows).step_by(mr) {
                 let tile = sums.part(first..rows.min(first + mr), panel * nr..(panel + 1) * nr);
-                self.0.multiply(lhs.from(first, 0), &panels[panel * panel_bytes..], rhs.k, tile, accumulate);
+                let operands = Operands {
+                    lhs: lhs.from(first, 0),
+                    panel: &panels[panel * panel_bytes..],
+                    depth: rhs.k,
+                    accumulate,
+                    next: &[],
+                };
+                self.0.multiply(operands, tile);
             }
         }
     }

@@ -23,6 +23,19 @@ pub(super) enum LhsFormat {
     ByteQuads,
 }
 
+/// The operands of a tile.
+#[derive(Clone, Copy)]
+pub(super) struct Operands<'a> {
+    pub(super) lhs: Lhs<'a>,
+    /// Part of a panel of the right operand.
+    pub(super) panel: &'a [u8],
+    pub(super) depth: usize,
+    /// True if the products are added to the sums in memory.
+    pub(super) accumulate: bool,
+    /// Memory to fetch into the second-level cache meanwhile. The loop may fetch some beyond it.
+    pub(super) next: &'a [u8],
+}
+
 /// A variant of the product.
 #[derive(Clone, Copy)]
 pub(super) struct KernelVariant {
@@ -115,6 +128,12 @@ impl KernelVariant {
         depth * self.nr * if self.widens() { 4 } else { self.rhs_bytes }
     }
 
+    /// Bytes of [`Operands::next`] that the inner loop fetches at this depth, at least.
+    #[inline]
+    pub(super) fn bytes_fetched(&self, depth: usize) -> usize {
+        depth / tile::MAX_UNROLL * tile::FETCHED
+    }
+
     /// Computes a tile: `sums[i][j] = Σ lhs[i][d] · panel[d][j]` over the depth in ascending order,
     /// or `+=` if `accumulate`. Sums of bytes are stored as the bits of an i32.
     ///
@@ -122,14 +141,8 @@ impl KernelVariant {
     /// If an operand is smaller than the tile and the depth require, or the tile is not as wide as
     /// a panel and at most `mr` rows high.
     #[inline(always)]
-    pub(super) fn multiply(
-        &self,
-        lhs: Lhs<'_>,
-        panel: &[u8],
-        depth: usize,
-        mut sums: Block<'_, f32>,
-        accumulate: bool,
-    ) {
+    pub(super) fn multiply(&self, operands: Operands<'_>, mut sums: Block<'_, f32>) {
+        let Operands { lhs, panel, depth, accumulate, next } = operands;
         let rows = sums.rows();
         assert!(sums.columns() == self.nr && (1..=self.mr).contains(&rows), "a tile of ({rows}, {})", sums.columns());
         assert!(panel.len() >= self.unpacked_panel_bytes(depth), "a depth of {depth} in {} bytes", panel.len());
@@ -142,6 +155,7 @@ impl KernelVariant {
             sums: sums.as_mut_ptr().cast(),
             stride: sums.stride(),
             accumulate,
+            next: next.as_ptr(),
         };
         // SAFETY: the operands were checked above, the block of sums is borrowed exclusively, and
         // detection has seen the instructions of the instruction set that chose the kernel.
