@@ -118,7 +118,10 @@ fn pickles_around_the_tensors_are_checked() {
         (file(VERSION, b"\x80\x02}.", &tensors, &keys), "lacks `little_endian`"),
         (file(VERSION, b"\x80\x02}X\x0d\0\0\0little_endianNs.", &tensors, &keys), "lacks `little_endian`"),
         (file(VERSION, b"\x80\x02}X\x0d\0\0\0little_endian\x89s.", &tensors, &keys), "a big-endian computer"),
-        (file(VERSION, LITTLE_ENDIAN, b"\x80\x02N.", &keys), "the pickle of its tensors: it holds None"),
+        (
+            [MAGIC, VERSION, LITTLE_ENDIAN, b"\x80\x02N.", &list(&[])].concat(),
+            "the pickle of its tensors: it holds None",
+        ),
         (
             file(VERSION, LITTLE_ENDIAN, b"\x80\x02cos\nsystem\n", &keys),
             "the pickle of its tensors: it refers to `os.system`",
