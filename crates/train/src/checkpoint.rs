@@ -16,7 +16,7 @@ use crate::plan::Position;
 use crate::schedule::Plateau;
 use crate::summary::RunSummary;
 use crate::{Arguments, Failure, LogRow, TrainError, TrainingRecord};
-pub(crate) use identity::{Identity, SetIdentity};
+pub(crate) use identity::Identity;
 use maana_files::NewFolder;
 use maana_model::Trainable;
 use serde::{Deserialize, Serialize};

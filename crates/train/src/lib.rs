@@ -3,6 +3,7 @@
 
 mod arguments;
 mod batches;
+mod best_parameters;
 mod checkpoint;
 mod dev_loss;
 mod error;
@@ -13,6 +14,7 @@ mod linear_layer;
 mod log;
 pub mod loss;
 mod loss_layers;
+mod memory;
 mod named;
 mod observer;
 mod optimizer;
@@ -36,12 +38,13 @@ pub use keep_best::KeepBest;
 pub use linear_layer::LinearLayer;
 pub use loss::{Inputs, Loss, LossArguments, LossName, LossSummary};
 pub use maana_data::Sampler as BatchSampler;
+pub use memory::peak_memory_bytes;
 pub use observer::{Event, Observer, Progress};
 pub use optimizer::{Adafactor, Group, Optimizer};
 pub use plan::{Moment, Plan};
 pub use record::{LogRow, Times, TrainingRecord};
 pub use rows::pairs_of_rows;
-pub use run::{Outcome, Run, peak_memory_bytes};
+pub use run::{Outcome, Run};
 pub use schedule::{
     CosineWithMinLr, CosineWithRestarts, Curve, InverseSqrt, Polynomial, ReduceLrOnPlateau, Schedule, ThresholdMode,
     WarmupStableDecay,

@@ -1,10 +1,15 @@
 //! The plan of a run, computed before it starts. Run and plan share the same `Pace`, so that they
 //! cannot differ. It only counts: it knows no model, and of texts only which are equal.
 
-use crate::sets::{self, EpochRows};
-use crate::{Arguments, BatchSampler, TrainError, Version};
+mod drawn;
+mod pace;
+
+use crate::sets;
+use crate::{Arguments, TrainError};
+use drawn::Drawn;
 use maana_data::{SetSampler, Source};
-use serde::{Deserialize, Serialize};
+pub use pace::Moment;
+pub(crate) use pace::{Pace, Position};
 
 /// The plan of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,15 +48,6 @@ pub struct Plan {
     pace: Pace,
 }
 
-/// A moment of the run as the log shows it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moment {
-    /// Completed updates.
-    pub step: u64,
-    /// Completed epochs, as the reference counts them: those of the last update.
-    pub epoch: f64,
-}
-
 impl Plan {
     /// Creates the plan of a run over this number of rows with distinct texts.
     ///
@@ -61,7 +57,7 @@ impl Plan {
         arguments.check()?;
         let batches = arguments.sampler().batches(rows);
         let mut plan = Self::counted(rows, batches, arguments)?;
-        let drawn = Drawn::of_distinct(rows, arguments, &plan);
+        let drawn = Drawn::of_distinct(rows, arguments, plan.pace);
         plan.rehearse(arguments, &drawn);
         Ok(plan)
     }
@@ -82,7 +78,7 @@ impl Plan {
         }
         let rows = sets.iter().map(|set| set.len()).sum();
         let mut plan = Self::counted(rows, batches_of(sets), arguments)?;
-        let drawn = Drawn::of(sets, sampler, arguments, &plan)?;
+        let drawn = Drawn::of(sets, sampler, arguments, plan.pace, plan.epochs)?;
         plan.rehearse(arguments, &drawn);
         Ok(plan)
     }
@@ -178,9 +174,6 @@ impl Plan {
     }
 }
 
-/// Rows of all epochs that a plan draws to count the batches without duplicates.
-const DRAWN_ROWS: usize = 20_000_000;
-
 /// Micro-batches of the longest run that can be planned.
 const LONGEST_RUN: f64 = 1e9;
 
@@ -217,190 +210,10 @@ fn refuse_many_moments(arguments: &Arguments, updates: u64) -> Result<(), TrainE
     Ok(())
 }
 
-/// Batches of each epoch.
-struct Drawn {
-    /// The first epochs; all others equal the last of these.
-    epochs: Vec<DrawnEpoch>,
-}
-
-/// Used batches of one epoch.
-struct DrawnEpoch {
-    batches: u64,
-    /// Number of those of each data set.
-    of_sets: Vec<u64>,
-    /// Batches with one row, ascending.
-    single_rows: SingleRows,
-}
-
-/// Batches with one row.
-enum SingleRows {
-    None,
-    All,
-    Some(Vec<u64>),
-}
-
-impl DrawnEpoch {
-    fn has_single_row(&self, batch: u64) -> bool {
-        match &self.single_rows {
-            SingleRows::None => false,
-            SingleRows::All => true,
-            SingleRows::Some(batches) => batches.binary_search(&batch).is_ok(),
-        }
-    }
-}
-
-impl Drawn {
-    /// Returns the batches of rows with distinct texts: full batches, and one with the rest.
-    fn of_distinct(rows: usize, arguments: &Arguments, plan: &Plan) -> Self {
-        let batches = plan.batches_per_epoch;
-        let single_rows = match arguments.batch_size {
-            1 => SingleRows::All,
-            size if !arguments.drop_last && rows % size == 1 => SingleRows::Some(vec![batches - 1]),
-            _ => SingleRows::None,
-        };
-        Self { epochs: vec![DrawnEpoch { batches, of_sets: vec![batches], single_rows }] }
-    }
-
-    fn of(sets: &[&dyn Source], sampler: SetSampler, arguments: &Arguments, plan: &Plan) -> Result<Self, TrainError> {
-        if let [set] = sets
-            && (arguments.batch_sampler == BatchSampler::Shuffle
-                || (arguments.batch_sampler == BatchSampler::NoDuplicates && are_distinct(*set)))
-        {
-            return Ok(Self::of_distinct(set.len(), arguments, plan));
-        }
-        let repeats = arguments.sampler().repeats(sets.len());
-        let most = if repeats { 1 } else { (DRAWN_ROWS / plan.rows).max(1) as u64 };
-        let epochs = (0..plan.epochs.min(most)).map(|epoch| {
-            let drawn = EpochRows::new(sets.to_vec(), epoch).batches(arguments, sampler);
-            let batches = plan.pace.used(drawn.len() as u64);
-            if batches == 0 {
-                return Err(arguments.no_batch(plan.rows));
-            }
-            let mut of_sets = vec![0; sets.len()];
-            let mut single_rows = Vec::new();
-            for (batch, (set, rows)) in (0..batches).zip(&drawn) {
-                of_sets[*set] += 1;
-                if rows.len() == 1 {
-                    single_rows.push(batch);
-                }
-            }
-            Ok(DrawnEpoch { batches, of_sets, single_rows: SingleRows::Some(single_rows) })
-        });
-        Ok(Self { epochs: epochs.collect::<Result<_, _>>()? })
-    }
-
-    fn epoch(&self, epoch: u64) -> &DrawnEpoch {
-        &self.epochs[(epoch as usize).min(self.epochs.len() - 1)]
-    }
-}
-
-/// Returns true if every text of every epoch occurs once.
-fn are_distinct(set: &dyn Source) -> bool {
-    if set.epoch(0).is_some() {
-        return false;
-    }
-    let keys = set.text_keys();
-    let last = keys.iter().max().map_or(0, |last| *last as usize);
-    let mut seen = vec![false; last + 1];
-    keys.iter().all(|&key| !std::mem::replace(&mut seen[key as usize], true))
-}
-
-/// Position of a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Position {
-    /// Completed epochs.
-    pub epoch: u64,
-    /// Completed micro-batches of this epoch.
-    pub batch: u64,
-    /// Completed micro-batches of the run.
-    pub micro_step: u64,
-    /// Micro-batches since the last update, whose gradients are pending.
-    pub open: u64,
-    /// Completed updates.
-    pub step: u64,
-    /// Completed epochs, as the log shows them.
-    pub shown_epoch: f64,
-}
-
-impl Position {
-    fn moment(&self) -> Moment {
-        Moment { step: self.step, epoch: self.shown_epoch }
-    }
-}
-
-/// Accumulation of micro-batches to updates, in one of two ways.
-///
-/// Currently groups are formed within an epoch; the last may be smaller, and its losses are divided
-/// by its actual size. In transformers 4.41 groups continue across epochs and are always divided by
-/// the full size.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Pace {
-    across_epochs: bool,
-    group: u64,
-    batches_per_epoch: u64,
-}
-
-impl Pace {
-    fn new(batches_per_epoch: usize, arguments: &Arguments) -> Self {
-        Self {
-            across_epochs: arguments.reproduce == Some(Version::V3_0_1),
-            group: arguments.gradient_accumulation_steps,
-            batches_per_epoch: batches_per_epoch as u64,
-        }
-    }
-
-    fn updates_per_epoch(&self) -> u64 {
-        if self.across_epochs {
-            (self.batches_per_epoch / self.group).max(1)
-        } else {
-            self.batches_per_epoch.div_ceil(self.group)
-        }
-    }
-
-    /// Returns how many of the micro-batches that the sampler drew for an epoch are used.
-    pub(crate) fn used(&self, drawn: u64) -> u64 {
-        if self.across_epochs { drawn } else { drawn.min(self.batches_per_epoch) }
-    }
-
-    /// Returns the divisor of the loss of the next micro-batch, if its epoch has `batches`
-    /// micro-batches.
-    pub(crate) fn divisor(&self, position: &Position, batches: u64) -> u64 {
-        if self.across_epochs {
-            return self.group;
-        }
-        let first = position.batch - position.batch % self.group;
-        self.group.min(batches - first)
-    }
-
-    /// Completes a micro-batch in an epoch of `batches`. Returns true if an update is due.
-    pub(crate) fn advance(&self, position: &mut Position, batches: u64) -> bool {
-        position.batch += 1;
-        position.micro_step += 1;
-        position.open += 1;
-        let updated = if self.across_epochs {
-            let short = self.batches_per_epoch <= self.group && position.batch == self.batches_per_epoch.min(batches);
-            position.micro_step.is_multiple_of(self.group) || short
-        } else {
-            position.batch.is_multiple_of(self.group) || position.batch == batches
-        };
-        if updated {
-            position.open = 0;
-            position.step += 1;
-            position.shown_epoch = position.epoch as f64 + position.batch as f64 / self.batches_per_epoch as f64;
-        }
-        if position.batch == batches {
-            position.epoch += 1;
-            position.batch = 0;
-        }
-        updated
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Evaluate, Interval};
-    use proptest::prelude::*;
+    use crate::{Evaluate, Interval, Version};
 
     /// Settings of the run whose training log is in `tests/data`.
     fn logged_run() -> Arguments {
@@ -562,36 +375,5 @@ mod tests {
     fn arguments_are_checked_before_batches_are_counted() {
         let fault = Plan::new(7, &Arguments { batch_size: 0, ..Arguments::default() }).unwrap_err().to_string();
         assert!(fault.contains("`batch_size` is 0") && fault.contains("at least 1"), "{fault}");
-    }
-
-    proptest! {
-        /// Divisors: currently every micro-batch of a group is divided by the size of the group.
-        #[test]
-        fn groups_are_divided_by_their_size(batches in 1_u64..60, group in 1_u64..9, epochs in 1_u64..4) {
-            let pace = Pace { across_epochs: false, group, batches_per_epoch: batches };
-            let mut position = Position::default();
-            let mut sum = 0.0;
-            while position.epoch < epochs {
-                sum += 1.0 / pace.divisor(&position, batches) as f64;
-                if pace.advance(&mut position, batches) {
-                    prop_assert!((sum - 1.0).abs() < 1e-9, "weights of a group sum to {sum}");
-                    sum = 0.0;
-                }
-            }
-            prop_assert_eq!(position.step, epochs * pace.updates_per_epoch());
-            prop_assert_eq!(position.open, 0);
-        }
-
-        /// With 4.41 every full group is an update, across epochs.
-        #[test]
-        fn groups_run_on_across_epochs(batches in 10_u64..60, group in 1_u64..9, epochs in 1_u64..4) {
-            let pace = Pace { across_epochs: true, group, batches_per_epoch: batches };
-            let mut position = Position::default();
-            while position.epoch < epochs {
-                pace.advance(&mut position, batches);
-            }
-            prop_assert_eq!(position.step, epochs * batches / group);
-            prop_assert_eq!(position.open, epochs * batches % group);
-        }
     }
 }

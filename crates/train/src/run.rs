@@ -2,10 +2,12 @@
 //! `plan` the order, `checkpoint` the files.
 
 use crate::batches::{AHEAD, Batch, Batches, PairTokenizer};
-use crate::checkpoint::{Checkpoints, Found, Identity, Name, SetIdentity, State, Window, with_average};
+use crate::best_parameters::BestParameters;
+use crate::checkpoint::{Checkpoints, Found, Identity, Name, State, Window, with_average};
 use crate::error::{Failure, RowsOfSet};
 use crate::groups::ResolvedGroups;
 use crate::loss_layers::LossLayers;
+use crate::memory::peak_memory_bytes;
 use crate::observer::{Event, Observer, Progress};
 use crate::plan::Position;
 use crate::rows::most_pairs;
@@ -15,9 +17,8 @@ use crate::summary::RunSummary;
 use crate::{Arguments, Evaluate, KeepBest, LogRow, Plan, TrainError, TrainingRecord, TrainingSet, Version};
 use maana_data::{SetSampler, Source};
 use maana_kernels::Context;
-use maana_model::{Prompt, StatePart, Trainable};
+use maana_model::Trainable;
 use maana_text::TokenBatch;
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
@@ -149,12 +150,6 @@ struct Training<'a, M: Trainable> {
     pace: (u64, f64),
 }
 
-/// The best parameters of the model and of the layers that losses own.
-struct BestParameters {
-    model: Vec<f32>,
-    losses: Vec<Vec<f32>>,
-}
-
 impl<'a, M: Trainable> Training<'a, M> {
     /// Creates or opens the folder, and loads the state of an interrupted run.
     fn begin<T>(
@@ -163,7 +158,7 @@ impl<'a, M: Trainable> Training<'a, M> {
         model: &'a mut M,
         observer: &'a mut dyn Observer<M>,
     ) -> Result<Self, TrainError> {
-        let identity = identity(run, model);
+        let identity = Identity::of(run.arguments, run.sets, run.sampler, run.base, model);
         model.set_update_plan(ResolvedGroups::new(run.arguments, model.tensors())?.plan);
         let sequences = |set: &TrainingSet<'_>| {
             let rows = run.arguments.batch_size.min(set.source.len());
@@ -433,7 +428,7 @@ impl<'a, M: Trainable> Training<'a, M> {
             if self.checkpoints.is_none() {
                 let averaged = self.is_averaged();
                 let losses = &self.losses;
-                let best = |model: &M| BestParameters { model: parameters(model), losses: losses.parameters() };
+                let best = |model: &M| BestParameters::of(model, losses);
                 self.best_parameters = Some(with_average(self.model, losses, averaged, best));
             }
             self.tell(&Event::Best { step, metric: &keep_best.to_string(), value });
@@ -484,7 +479,8 @@ impl<'a, M: Trainable> Training<'a, M> {
     }
 
     fn finish(mut self) -> Result<Outcome, TrainError> {
-        let summary = self.summary();
+        let State { position, window, record, .. } = &self.state;
+        let summary = RunSummary::of(position, window.loss, &record.rows, self.seconds(), self.plan, self.arguments);
         if let Some(checkpoints) = &mut self.checkpoints {
             checkpoints.log_summary(&summary)?;
         }
@@ -493,10 +489,7 @@ impl<'a, M: Trainable> Training<'a, M> {
                 (Some(checkpoints), Some(best), _) => {
                     checkpoints.load_parameters(best, self.model, &self.losses)?;
                 }
-                (_, _, Some(best)) => {
-                    self.model.write_state(StatePart::Parameters, 0, &best.model);
-                    self.losses.set_parameters(&best.losses);
-                }
+                (_, _, Some(best)) => best.restore(self.model, &self.losses),
                 _ => unreachable!("the best parameters lie in a checkpoint or in memory"),
             }
             self.tell(&Event::Restored { step });
@@ -505,25 +498,6 @@ impl<'a, M: Trainable> Training<'a, M> {
             self.losses.swap_average();
         }
         Ok(Outcome::Finished(self.record()))
-    }
-
-    /// Returns the summary of the run, which is complete.
-    fn summary(&self) -> RunSummary {
-        let Position { step, shown_epoch: epoch, .. } = self.state.position;
-        let (mut loss, mut from) = (self.state.window.loss, 0);
-        for row in &self.state.record.rows {
-            if let LogRow::Training { step, loss: mean, .. } = row {
-                loss += mean * (step - from) as f64;
-                from = *step;
-            }
-        }
-        let arguments = self.arguments;
-        let planned = match arguments.max_steps {
-            Some(steps) => (steps * arguments.batch_size as u64 * arguments.gradient_accumulation_steps) as f64,
-            None => self.plan.rows as f64 * arguments.epochs,
-        };
-        let rows = planned * step as f64 / self.plan.updates.max(1) as f64;
-        RunSummary { step, epoch, seconds: self.seconds(), rows, loss }
     }
 
     /// Returns the current record.
@@ -562,55 +536,9 @@ impl<'a, M: Trainable> Training<'a, M> {
     }
 }
 
-fn identity<T, M: Trainable>(run: &Run<'_, T>, model: &M) -> Identity {
-    let mut sets = run.sets.iter().map(|set| SetIdentity {
-        name: set.name.into(),
-        loss: json!(set.loss.describe()),
-        weight: set.weight,
-        data: maana_files::hex(&set.source.fingerprint()),
-        rows: set.source.len(),
-        columns: set.source.columns().to_vec(),
-        prompts: match set.prompts.iter().all(Prompt::is_empty) {
-            true => Vec::new(),
-            false => set.prompts.iter().map(|prompt| prompt.text().to_owned()).collect(),
-        },
-        routes: set.towers.iter().map(|tower| tower.route.clone()).collect(),
-    });
-    Identity {
-        arguments: run.arguments.clone(),
-        set: sets.next().expect("a run has a data set"),
-        further_sets: sets.collect(),
-        sampler: run.sampler,
-        model: [format!("{} tensors of {} numbers", model.tensors().len(), elements(model)), model.describe_settings()]
-            .into_iter()
-            .filter(|part| !part.is_empty())
-            .collect::<Vec<_>>()
-            .join(", "),
-        base: run.base.map(String::from),
-    }
-}
-
-fn elements(model: &impl Trainable) -> usize {
-    model.tensors().iter().map(|tensor| tensor.range.len()).sum()
-}
-
-fn parameters(model: &impl Trainable) -> Vec<f32> {
-    let mut parameters = vec![0.0; elements(model)];
-    model.read_state(StatePart::Parameters, 0, &mut parameters);
-    parameters
-}
-
 /// Returns the factor that reduces a gradient of norm `norm` to at most `max_norm` (0: never), as
 /// in PyTorch.
 fn clip_factor(norm: f64, max_norm: f64) -> f32 {
     let factor = max_norm / (norm + 1e-6);
     if max_norm > 0.0 && factor < 1.0 { factor as f32 } else { 1.0 }
-}
-
-/// Returns the peak memory of this process, if the system reports it.
-pub fn peak_memory_bytes() -> Option<u64> {
-    let status = maana_files::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kilobytes * 1024)
 }

@@ -1,5 +1,8 @@
 //! The summary of a run that the Hugging Face trainer logs at its end.
 
+use crate::plan::{Plan, Position};
+use crate::{Arguments, LogRow};
+
 /// The figures of a complete run, over all resumptions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct RunSummary {
@@ -17,6 +20,32 @@ pub(crate) struct RunSummary {
 }
 
 impl RunSummary {
+    /// Returns the summary of a complete run at its last position, from the rows of its log and the
+    /// losses since the last of them.
+    pub(crate) fn of(
+        position: &Position,
+        open_loss: f64,
+        log: &[LogRow],
+        seconds: f64,
+        plan: &Plan,
+        arguments: &Arguments,
+    ) -> Self {
+        let Position { step, shown_epoch: epoch, .. } = *position;
+        let (mut loss, mut from) = (open_loss, 0);
+        for row in log {
+            if let LogRow::Training { step, loss: mean, .. } = row {
+                loss += mean * (step - from) as f64;
+                from = *step;
+            }
+        }
+        let planned = match arguments.max_steps {
+            Some(steps) => (steps * arguments.batch_size as u64 * arguments.gradient_accumulation_steps) as f64,
+            None => plan.rows as f64 * arguments.epochs,
+        };
+        let rows = planned * step as f64 / plan.updates.max(1) as f64;
+        Self { step, epoch, seconds, rows, loss }
+    }
+
     /// Returns the values under the names of the Hugging Face trainer. Like there, `total_flos` is
     /// 0: it counts operations only of models that report their parameters to it, which those of
     /// Sentence Transformers do not.

@@ -1,7 +1,8 @@
 //! Properties of a run that must be equal for it to be resumed.
 
-use crate::Arguments;
+use crate::{Arguments, TrainingSet};
 use maana_data::SetSampler;
+use maana_model::{Prompt, Trainable};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -63,7 +64,46 @@ const CHANGE_NO_RESULT: [&str; 7] = [
     "name",
 ];
 
+impl SetIdentity {
+    fn of(set: &TrainingSet<'_>) -> Self {
+        let has_prompts = !set.prompts.iter().all(Prompt::is_empty);
+        let prompts = set.prompts.iter().filter(|_| has_prompts);
+        Self {
+            name: set.name.into(),
+            loss: json!(set.loss.describe()),
+            weight: set.weight,
+            data: maana_files::hex(&set.source.fingerprint()),
+            rows: set.source.len(),
+            columns: set.source.columns().to_vec(),
+            prompts: prompts.map(|prompt| prompt.text().to_owned()).collect(),
+            routes: set.towers.iter().map(|tower| tower.route.clone()).collect(),
+        }
+    }
+}
+
 impl Identity {
+    /// Returns the properties of a run over at least one data set.
+    pub(crate) fn of(
+        arguments: &Arguments,
+        sets: &[TrainingSet<'_>],
+        sampler: SetSampler,
+        base: Option<&str>,
+        model: &impl Trainable,
+    ) -> Self {
+        let mut sets = sets.iter().map(SetIdentity::of);
+        let tensors = model.tensors();
+        let elements: usize = tensors.iter().map(|tensor| tensor.range.len()).sum();
+        let described = [format!("{} tensors of {elements} numbers", tensors.len()), model.describe_settings()];
+        Self {
+            arguments: arguments.clone(),
+            set: sets.next().expect("a run has a data set"),
+            further_sets: sets.collect(),
+            sampler,
+            model: described.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
+            base: base.map(String::from),
+        }
+    }
+
     /// Returns the differences between a checkpoint (`self`) and a run, each with both values. The
     /// fields that change no result may differ.
     pub(super) fn differences(&self, asked: &Self) -> Vec<String> {
