@@ -111,6 +111,13 @@ fn remedy(kind: ErrorKind) -> Option<&'static str> {
     }
 }
 
+/// Checks that `--out` names a folder for a new model, before it is made.
+pub(crate) fn check_destination(folder: &Path) -> Result<()> {
+    let occupied = maana::model::check_destination(folder)?;
+    ensure!(!occupied, "{}: a model is there already; give --out another path, or remove it", folder.display());
+    Ok(())
+}
+
 /// Quotes a word for a shell.
 pub(crate) fn shell(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "_-./=:,@%+".contains(letter);
@@ -135,7 +142,7 @@ pub(crate) fn open_model(
     let precision = precision::of(choice);
     let opened = fetching(|notify| maana::open::open_with(storage, name, context, precision, &options, notify));
     let opened = opened.with_context(|| format!("model `{name}`"))?;
-    if choice.is_none() {
+    if choice.is_none() && !opened.model.is_static() {
         precision::suggest_faster_when_long();
     }
     Ok(opened)

@@ -34,6 +34,26 @@ impl NewFolder {
         self.unfinished.path()
     }
 
+    /// Copies what an earlier folder has and this one lacks, if `keeps` says so of its name. Names that
+    /// are not UTF-8 are kept.
+    ///
+    /// # Errors
+    /// If the disk is full, the system refuses it, or there is something else than files, folders and
+    /// links.
+    pub fn keep(&self, keeps: impl Fn(&str) -> bool) -> io::Result<()> {
+        if !self.target.is_dir() {
+            return Ok(());
+        }
+        for entry in fs::read_dir(&self.target)? {
+            let name = entry?.file_name();
+            let to = self.path().join(&name);
+            if name.to_str().is_none_or(&keeps) && fs::symlink_metadata(&to).is_err() {
+                copy(&self.target.join(&name), &to)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Syncs all files, gives the folder the target's name, syncs its parent, and removes an
     /// earlier folder. A reader finds the earlier folder, the new one, or for the moment between
     /// two renames none.
@@ -58,6 +78,26 @@ impl NewFolder {
             earlier => drop(earlier),
         }
         published.and_then(|()| sync_folder(parent(&target)))
+    }
+}
+
+/// Copies a file, a folder with everything in it, or a link.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_dir() {
+        fs::create_dir(to)?;
+        return fs::read_dir(from)?.try_for_each(|entry| {
+            let name = entry?.file_name();
+            copy(&from.join(&name), &to.join(&name))
+        });
+    }
+    #[cfg(unix)]
+    if kind.is_symlink() {
+        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
+    }
+    match kind.is_file() || kind.is_symlink() {
+        true => fs::copy(from, to).map(drop),
+        false => Err(io::Error::other(format!("{} is neither a file nor a folder", from.display()))),
     }
 }
 
@@ -110,6 +150,27 @@ mod tests {
             assert_eq!(names(folder.path()), ["model"]);
         }
         assert!(!target.join("first").exists());
+    }
+
+    #[test]
+    fn chosen_files_of_an_earlier_folder_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        fs::create_dir_all(target.join("own/deep")).unwrap();
+        for (name, text) in [("own/deep/notes", "mine"), ("weights", "old"), ("stale", "old")] {
+            fs::write(target.join(name), text).unwrap();
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("own", target.join("link")).unwrap();
+        let new = NewFolder::create(&target).unwrap();
+        write_inside(&new.path().join("weights"), "new").unwrap();
+        new.keep(|name| name != "stale").unwrap();
+        new.commit().unwrap();
+        assert_eq!(fs::read(target.join("own/deep/notes")).unwrap(), b"mine");
+        assert_eq!(fs::read(target.join("weights")).unwrap(), b"new");
+        assert!(!target.join("stale").exists());
+        #[cfg(unix)]
+        assert_eq!(fs::read_link(target.join("link")).unwrap(), Path::new("own"));
     }
 
     #[test]

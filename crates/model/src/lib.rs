@@ -40,8 +40,8 @@ pub use config::{Architecture, ClassifierConfig, EncoderConfig, LayerAttention, 
 pub use cross_encoder::CrossEncoder;
 pub use error::ModelError;
 pub use folder::{
-    HeadSettings, Opened, WeightStorage, adapter_bases, new_static, open_adapter, open_for_inference, open_for_scoring,
-    open_for_training, weight_bytes, write_tensors,
+    HeadSettings, Opened, WeightStorage, adapter_bases, check_destination, new_static, open_adapter,
+    open_for_inference, open_for_scoring, open_for_training, weight_bytes, write_tensors,
 };
 pub use inference_model::InferenceModel;
 pub use lora::LoraSettings;

@@ -30,7 +30,7 @@ pub(crate) struct Blend {
     method: MethodName,
     /// A weight for each model, with the sum 1; for ties one for each model but the first, of any
     /// sum [default: equal weights]
-    #[arg(long, value_delimiter = ',', value_name = "W,W,…", allow_negative_numbers = true)]
+    #[arg(long, value_delimiter = ',', value_name = "W,W,…", allow_hyphen_values = true)]
     weights: Vec<f64>,
     /// Share of the largest changes of a tensor that ties keeps [default: 0.2]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
@@ -64,7 +64,8 @@ impl Blend {
                 let folders = last_checkpoints(run, last as usize)?;
                 folders.into_iter().map(|folder| folder.display().to_string()).collect()
             }
-            _ => self.models.clone(),
+            (None, Some(_)) => bail!("--last belongs to --checkpoints; omit it, or name a run in place of the models"),
+            (_, None) => self.models.clone(),
         };
         let inputs: Vec<&Path> = models.iter().map(Path::new).collect();
         if inputs.iter().any(|input| maana::files::is_same(input, &self.out)) {
@@ -73,6 +74,7 @@ impl Blend {
                 self.out.display()
             );
         }
+        terminal::check_destination(&self.out)?;
         let method = self.method(models.len())?;
         terminal::fetching(|notify| blend(&models, &method, &self.out, context, notify))?;
         outln!("model   {}", self.out.display())

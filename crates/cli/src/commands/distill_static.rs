@@ -35,7 +35,7 @@ pub(crate) struct DistillStatic {
     #[arg(long, value_name = "COLUMN")]
     column: Option<String>,
     /// Columns of the table; at most those of the encoder
-    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = crate::number::one_or_more)]
     dimension: usize,
     /// Tokens of the table
     #[arg(long, value_enum, value_name = "NAME", default_value = "both", hide_possible_values = true)]
@@ -44,13 +44,13 @@ pub(crate) struct DistillStatic {
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     words: usize,
     /// Factor a of the weights a / (a + p) of tokens with the probability p; 0 for equal weights
-    #[arg(long, value_name = "A", default_value_t = 1e-4, allow_negative_numbers = true)]
+    #[arg(long, value_name = "A", default_value_t = 1e-4, value_parser = sif, allow_negative_numbers = true)]
     sif: f64,
     /// Passes over the texts to train the table
     #[arg(long, value_name = "N", default_value_t = 0)]
     epochs: usize,
     /// Learning rate of the training
-    #[arg(long, value_name = "RATE", default_value_t = 0.01, allow_negative_numbers = true)]
+    #[arg(long, value_name = "RATE", default_value_t = 0.01, value_parser = rate, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Seed of the order of the texts in training
     #[arg(long, value_name = "N", default_value_t = 42)]
@@ -70,11 +70,23 @@ enum VocabularyName {
     Tokenizer,
 }
 
+/// Parses the factor of the weights of tokens.
+fn sif(text: &str) -> Result<f64, String> {
+    let remedy = "expected 0 (equal weights), or a number above 0 and below 1";
+    text.parse::<f64>().ok().filter(|sif| (0.0..1.0).contains(sif)).ok_or_else(|| remedy.into())
+}
+
+/// Parses a learning rate.
+fn rate(text: &str) -> Result<f64, String> {
+    crate::number::finite::<f64>(text).ok().filter(|rate| *rate > 0.0).ok_or_else(|| "expected a number above 0".into())
+}
+
 impl DistillStatic {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         if maana::files::is_same(std::path::Path::new(&self.model), &self.out) {
             bail!("{}: this is the encoder, which would be overwritten; give --out another path", self.out.display());
         }
+        terminal::check_destination(&self.out)?;
         let settings = Settings {
             dimension: self.dimension,
             vocabulary: match self.vocabulary {

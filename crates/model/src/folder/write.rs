@@ -3,6 +3,7 @@
 
 use super::head::name_in_file;
 use super::module_config::{EMBEDDING, SCORES, module_json};
+use super::names::is_of_model;
 use super::router_config;
 use super::scoring::{CROSS_ENCODER, write_scoring};
 use super::settings::transformer_fields;
@@ -26,13 +27,13 @@ impl TrainingModel {
     /// model is written in f32.
     ///
     /// The folder appears whole or not at all: an older model in its place is replaced at the last
-    /// moment.
+    /// moment. Other files in that folder stay.
     ///
     /// # Errors
     /// Returns an error if the path holds anything but a model, or if the disk is full or may not
     /// be written.
     pub fn save(&self, folder: &Path, further: &[(&str, &[u8])]) -> Result<(), ModelError> {
-        refuse_foreign(folder)?;
+        check_destination(folder)?;
         let parent = match folder.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),
@@ -40,6 +41,7 @@ impl TrainingModel {
         std::fs::create_dir_all(&parent).map_err(ModelError::io(&parent))?;
         let new = NewFolder::create(folder).map_err(ModelError::io(folder))?;
         self.write_into(new.path(), further)?;
+        new.keep(|name| !is_of_model(name)).map_err(ModelError::io(folder))?;
         new.commit().map_err(ModelError::io(folder))
     }
 
@@ -321,7 +323,11 @@ fn config_json(spec: &ModelSpec, dtype: Dtype) -> Value {
     config
 }
 
-fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
+/// Checks that a model can be saved in a folder. Returns true if it would replace a model there.
+///
+/// # Errors
+/// Returns an error if the path holds anything but a model.
+pub fn check_destination(folder: &Path) -> Result<bool, ModelError> {
     let foreign = if folder.is_dir() {
         let empty = std::fs::read_dir(folder).map_err(ModelError::io(folder))?.next().is_none();
         !empty && !folder.join("modules.json").exists()
@@ -332,7 +338,7 @@ fn refuse_foreign(folder: &Path) -> Result<(), ModelError> {
         let reason = "is there already and is not a model folder; choose another place or remove it";
         return Err(ModelError::invalid(folder, reason));
     }
-    Ok(())
+    Ok(folder.join("modules.json").exists())
 }
 
 /// Returns the bytes of a carried tensor in another floating type, or nothing if it keeps its type.
