@@ -5,6 +5,7 @@
 mod content;
 mod error;
 mod find;
+mod fingerprint;
 mod first_stage;
 mod lists;
 mod measure;

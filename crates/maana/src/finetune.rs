@@ -28,6 +28,7 @@ pub use set_loss::SetLoss;
 pub use sets::{FirstRow, PreparedSet};
 
 use crate::card::CardFacts;
+use crate::recipe::ModelKind;
 use blending::Blended;
 use maana_eval::Scores;
 use maana_files::hex;
@@ -86,6 +87,9 @@ pub fn finetune(
             return Ok(stopped_before());
         }
     }
+    let guards = prepared.guards.iter().flat_map(|guards| guards.own.fingerprints());
+    let guards = guards.map(|(name, fingerprint)| (format!("guard {name}"), fingerprint));
+    folder.check_sets(prepared.measures.fingerprints().chain(guards).collect(), resume)?;
     let before = match folder.read_scores("before")? {
         Some(scores) if resume && folder.began_with(&prepared.located.recipe.evaluation) => scores,
         _ => match prepared.evaluate(&prepared.model, context, stop, START)? {
@@ -149,6 +153,8 @@ pub fn finetune(
         Some(_) => None,
         // A base without the head has no measures with which a blend could be compared.
         None if prepared.model.spec().has_new_head() => None,
+        // A new table has the tokenizer of the base, and nothing else.
+        None if prepared.located.recipe.model.kind == ModelKind::Static => None,
         // The evaluators of the program see the model at its moments only, not blends of it.
         None if !prepared.located.recipe.evaluation.own.is_empty() => None,
         None => Some(advice::advise(&mut prepared, &base, &facts, evaluation_seconds, place)),

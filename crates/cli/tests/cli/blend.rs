@@ -101,9 +101,9 @@ fn models_that_do_not_fit_together_are_refused_by_name() {
     let base = base.display().to_string();
     let out = bench.path("out");
     for (other, expected) in [
-        (changed("pooling", "1_Pooling/config.json", &pooling), "their pooling modules differ"),
+        (changed("pooling", "1_Pooling/config.json", &pooling), "their pooling modules differ: cls and mean"),
         (changed("prompts", "config_sentence_transformers.json", &prompts), "their prompts differ: "),
-        (changed("epsilon", "config.json", &epsilon), "their configurations differ"),
+        (changed("epsilon", "config.json", &epsilon), "their configurations differ: layer_norm_eps 1e-12 and 1e-6"),
         (changed("tokenizer", "tokenizer.json", &tokenizer), "their tokenizers differ"),
     ] {
         let error = fail(&mut blend(&[&base, &other, "--weights", "0.5,0.5"], &out), 1);
@@ -124,6 +124,8 @@ fn settings_that_do_not_fit_are_refused() {
         (vec![&base, &base, "--weights", "0.3"], "1 weights are given; linear needs 2"),
         (vec![&base, &base, "--weights", "0.3,0.8"], "sum to 1.1"),
         (vec![&base, &base, "--weights=-0.5,1.5"], "the weight -0.5"),
+        (vec![&base, &base, "--weights", "-0.3,1.3"], "the weight -0.3 is not 0 or more"),
+        (vec![&base, &base, "--last", "3"], "--last belongs to --checkpoints; omit it, or name a run"),
         (vec![&base, &base, "--weights", "nan,1"], "the weight NaN"),
         (vec![&base, &base, "--density", "0.5"], "--density has an effect only with --method ties"),
         (vec![&base, &base, "--method", "ties", "--density", "1.5"], "density 1.5"),
@@ -171,7 +173,7 @@ fn a_run_measures_its_blends_and_saves_the_best_whose_guards_hold() {
     let bench = blending(BLEND);
     let shown = succeed(&mut bench.train("run"));
     let verdict = shown.lines().find(|line| line.starts_with("verdict ")).unwrap_or_else(|| panic!("{shown}"));
-    assert!(verdict.contains("dim_16_cosine_ndcg@10") && verdict.contains("all 2 guards hold"), "{verdict}");
+    assert!(verdict.contains("dim_16_cosine_ndcg@10") && verdict.contains("both guards hold"), "{verdict}");
     assert!(!shown.contains("maana blend"), "a run with [blend] needs no advice: {shown}");
     let record = record(&bench, "run");
     let points = record["points"].as_array().unwrap();
@@ -433,4 +435,30 @@ fn falls_within_chance_are_accepted_and_described() {
     bench.write("sts.jsonl", "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"score\": 0.5}\n");
     let error = fail(&mut bench.train("scored"), 1);
     assert!(error.contains("`sts` is of the kind similarity; set tolerance to a number"), "{error}");
+}
+
+/// Measurements of different sets are not compared: a base would seem to lose or win.
+#[test]
+fn a_run_whose_sets_have_changed_is_refused_by_name() {
+    let bench = blending("alphas = [1.0]\nguard = [\"other\"]\ntolerance = 1.0");
+    succeed(&mut bench.train("run"));
+    let shorten = |file: &str| {
+        let whole = std::fs::read_to_string(bench.path(file)).unwrap();
+        let lines: Vec<&str> = whole.lines().collect();
+        bench.write(file, &lines[1..].iter().map(|line| format!("{line}\n")).collect::<String>());
+        whole
+    };
+    for (file, set) in [("dev/queries.jsonl", "retrieval dev"), ("other/mada.test.tsv", "guard labels mada")] {
+        let whole = shorten(file);
+        let error = fail(bench.train("run").arg("--resume"), 1);
+        assert!(error.contains("has changed since this run began") && error.contains(set), "{error}");
+        assert!(error.contains("evaluation: ") && error.contains("restore their files"), "{error}");
+        bench.write(file, &whole);
+    }
+    let shown = succeed(bench.train("run").arg("--resume"));
+    shorten("dev/queries.jsonl");
+    std::fs::remove_dir_all(bench.path("run/evaluation")).unwrap();
+    let again = succeed(bench.train("run").arg("--resume"));
+    let verdict = |shown: &str| shown.lines().find(|line| line.starts_with("verdict ")).unwrap().to_owned();
+    assert_ne!(verdict(&shown), verdict(&again));
 }

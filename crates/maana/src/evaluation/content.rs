@@ -47,6 +47,7 @@ impl Content {
                 let needed = "two columns of texts and a label with the score of each pair";
                 let scores = scores().ok_or_else(|| unfit(needed))?;
                 let pairs = columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?;
+                refuse_one_label(kind, scores, files)?;
                 Self::Similarity { pairs, scores: scores.iter().map(|&score| f64::from(score)).collect() }
             }
             Kind::Binary => {
@@ -55,6 +56,7 @@ impl Content {
                 if let Some(row) = labels.iter().position(|&label| label != 0.0 && label != 1.0) {
                     return Err(EvaluationError::NotBinary { place: rows.place(row), label: labels[row] });
                 }
+                refuse_one_label(kind, labels, files)?;
                 let alike = labels.iter().map(|&label| label == 1.0).collect();
                 Self::Binary { pairs: columns(rows.as_ref())?.ok_or_else(|| unfit(needed))?, alike }
             }
@@ -103,6 +105,19 @@ impl Content {
             Kind::Own => return Err(unfit("an evaluator of the program that trains")),
             Kind::Labels => return Err(unfit("a file of texts with labels for training and one for testing")),
         })
+    }
+}
+
+/// Refuses labels that are all equal: no order and no threshold can be judged by them.
+fn refuse_one_label(kind: Kind, labels: &[f32], files: &str) -> Result<(), EvaluationError> {
+    match labels {
+        [first, rest @ ..] if rest.iter().all(|label| label == first) => Err(EvaluationError::Unfit {
+            files: files.into(),
+            kind: kind.name(),
+            needed: "different labels",
+            found: format!("all labels are {first}; add pairs with others, or leave the set out"),
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -183,6 +198,16 @@ mod tests {
         assert_eq!((set.queries.len(), set.corpus.len()), (2, 2));
         assert_eq!(set.relevant[0].documents, [0, 1]);
         assert_eq!(set.relevant[1].documents, [0]);
+    }
+
+    /// Correlations with equal scores are not numbers, and thresholds without one side mean nothing.
+    #[test]
+    fn labels_that_are_all_equal_are_refused() {
+        for kind in [Kind::Similarity, Kind::Binary] {
+            assert!(refuse_one_label(kind, &[0.0, 1.0], "dev.jsonl").is_ok());
+            let error = refuse_one_label(kind, &[1.0, 1.0], "dev.jsonl").unwrap_err().to_string();
+            assert!(error.contains("dev.jsonl") && error.contains("all labels are 1; add pairs"), "{error}");
+        }
     }
 
     #[test]

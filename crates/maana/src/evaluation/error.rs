@@ -108,7 +108,10 @@ pub enum EvaluationError {
         id: String,
     },
     /// The dev loss without the loss of a run.
-    #[error("{0}: a set of the kind loss is measured with the loss of a recipe; name it in [evaluation] of the recipe")]
+    #[error(
+        "{0}: a set of the kind loss is measured with the loss of a recipe; give it with --recipe FILE, or name the set in \
+         [evaluation] of the recipe"
+    )]
     NoLoss(String),
     /// A dimension that the model does not have.
     #[error("dimension {dim}: the model's embeddings have {available} columns; use 1 to {available}")]

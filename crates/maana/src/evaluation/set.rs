@@ -57,6 +57,11 @@ impl EvaluationSet {
         Ok(Self { content: Content::of_rows(kind, rows, &files)?, name, notes: Vec::new() })
     }
 
+    /// Returns the SHA-256 of texts, scores and labels.
+    pub(crate) fn fingerprint(&self) -> [u8; 32] {
+        self.content.fingerprint()
+    }
+
     /// Returns the kind.
     pub fn kind(&self) -> Kind {
         match &self.content {

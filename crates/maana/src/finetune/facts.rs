@@ -5,7 +5,7 @@ use super::prepare::Prepared;
 use super::sets::PreparedSet;
 use crate::base_model::base_model;
 use crate::card::{AdapterFacts, CardFacts, Hardware, LossFacts, WidgetExample, pipeline_tag};
-use crate::recipe::{DataTable, Prompts};
+use crate::recipe::{DataTable, ModelKind, Prompts};
 use maana_data::{DataSummary, SetSampler};
 use maana_eval::Scores;
 use maana_kernels::{Context, Matrix};
@@ -41,7 +41,8 @@ pub(super) fn gather(
         hub_id: recipe.card.hub_id.clone(),
         languages: recipe.card.language.clone(),
         licence: recipe.card.license.clone(),
-        base_model: Some(base),
+        // A new table has the tokenizer of the base, and nothing else.
+        base_model: (recipe.model.kind != ModelKind::Static).then_some(base),
         model: model.summary(),
         data,
         losses: prepared.sets.iter().map(|set| loss_facts(&set.describe_loss(), &recipe.training)).collect(),

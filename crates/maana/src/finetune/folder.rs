@@ -9,6 +9,7 @@ use crate::report;
 use maana_eval::Scores;
 use maana_files::FileError;
 use maana_model::TrainingModel;
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
@@ -102,6 +103,30 @@ impl RunFolder {
         let pretty = |json: &serde_json::Value| format!("{json:#}\n").into_bytes();
         self.write(&format!("evaluation/{when}.json"), &pretty(&maana_eval::to_json(scores).into()))?;
         self.write(&format!("evaluation/{when}.scores.json"), &pretty(&serde_json::json!(scores)))
+    }
+
+    /// Checks that the sets of an earlier start, whose measurements may be compared with those of
+    /// this one, are the same, and remembers the fingerprints of all.
+    pub(super) fn check_sets(&self, mut sets: BTreeMap<String, String>, resume: bool) -> Result<(), FinetuneError> {
+        let folder = self.path.join("evaluation");
+        let file = folder.join("sets.json");
+        if resume && let Some(earlier) = read_json::<BTreeMap<String, String>>(file)? {
+            let is_other = |(name, now): &(&String, &String)| earlier.get(*name).is_some_and(|then| then != *now);
+            let changed: Vec<&str> = sets.iter().filter(is_other).map(|(name, _)| name.as_str()).collect();
+            if !changed.is_empty() {
+                return Err(FinetuneError::Fit(format!(
+                    "{}: the content of sets has changed since this run began, so that its measurements cannot be \
+                     compared: {}; restore their files, or remove this folder to measure the base, and blends with it, \
+                     again",
+                    folder.display(),
+                    changed.join(", ")
+                )));
+            }
+            sets = earlier.into_iter().chain(sets).collect();
+        }
+        std::fs::create_dir_all(&folder).map_err(FileError::at(&folder))?;
+        let json = serde_json::to_string_pretty(&sets).expect("names and fingerprints are plain data") + "\n";
+        self.write("evaluation/sets.json", json.as_bytes())
     }
 
     /// Returns the path of the measured blends.

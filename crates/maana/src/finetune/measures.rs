@@ -5,6 +5,7 @@ use super::sets::{OpenedSet, PreparedSet};
 use crate::evaluation::{EvaluationSet, Measuring, PairMeasuring, SetSpec};
 use crate::recipe::{Evaluated, LocatedRecipe, OwnEvaluator};
 use maana_eval::{Kind, Primary, Scores};
+use maana_files::hex;
 use maana_kernels::Context;
 use maana_model::{CrossEncoder, ModelSpec, TextEncoder, TrainingModel};
 use maana_train::{Evaluate, KeepBest, Moment, Version};
@@ -131,6 +132,11 @@ impl Measures {
     /// Returns the evaluation sets.
     pub(super) fn sets(&self) -> impl Iterator<Item = &EvaluationSet> {
         self.evaluations.iter().map(|evaluation| &evaluation.set)
+    }
+
+    /// Returns the fingerprints of the sets by kind and name.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = (String, String)> {
+        self.sets().map(|set| (format!("{} {}", set.kind().name(), set.title()), hex(&set.fingerprint())))
     }
 
     /// Returns the names of the retrieval sets for display.

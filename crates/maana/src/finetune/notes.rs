@@ -1,7 +1,20 @@
 //! Notes on settings without effect, printed before a run.
 
 use maana_model::Architecture;
-use maana_train::{Arguments, Optimizer, Plan, Schedule};
+use maana_train::{Arguments, BatchSampler, LossName, Optimizer, Plan, Schedule};
+
+/// Describes shuffled batches for a loss that compares the rows of a batch by their labels.
+pub(super) fn labels_by_chance(loss: LossName, arguments: &Arguments) -> Option<String> {
+    // The sampler of labels does not belong to that version.
+    let is_grouped = arguments.batch_sampler == BatchSampler::GroupByLabel || arguments.reproduce.is_some();
+    let name = serde_json::json!(loss);
+    (loss.compares_classes() && !is_grouped).then(|| {
+        format!(
+            "the loss {name} compares the rows of a batch by their labels, which come together by chance; \
+             batch_sampler = \"group_by_label\" puts at least two rows of each label in a batch"
+        )
+    })
+}
 
 /// Describes settings that have no effect in a run of this plan. `in_batch_loss` names the loss if
 /// it compares a row only with the other rows of its batch.
@@ -210,6 +223,15 @@ mod tests {
             let found = notes(80, None, arguments);
             assert!(found.contains(expected), "{expected}: {found}");
         }
+    }
+
+    #[test]
+    fn shuffled_batches_of_losses_of_labels_are_reported() {
+        let found = labels_by_chance(LossName::BatchAllTriplet, &Arguments::default()).unwrap();
+        assert!(found.contains("\"batch_all_triplet\" compares") && found.contains("group_by_label"), "{found}");
+        let grouped = Arguments { batch_sampler: BatchSampler::GroupByLabel, ..Arguments::default() };
+        assert_eq!(labels_by_chance(LossName::BatchAllTriplet, &grouped), None);
+        assert_eq!(labels_by_chance(LossName::Cosent, &Arguments::default()), None);
     }
 
     #[test]

@@ -92,6 +92,11 @@ pub fn prepare(
     let compares_rows = |set: &&PreparedSet| set.source().columns().len() < set.loss().needs().columns_alone;
     let in_batch = sets.iter().find(compares_rows).map(|set| set.loss().describe());
     let in_batch_loss = in_batch.as_ref().map(LossSummary::recipe_name);
+    let all_sets = recipe.data.all_sets();
+    let mut losses = all_sets.iter().map(|set| set.loss.as_ref().unwrap_or(&recipe.loss).name);
+    if let Some(text) = losses.find_map(|loss| notes::labels_by_chance(loss, &recipe.training)) {
+        notify(HubEvent::Notice(&text));
+    }
     for text in notes::without_effect(&recipe.training, &plan, in_batch_loss) {
         notify(HubEvent::Notice(&text));
     }

@@ -162,9 +162,13 @@ impl PreparedSet {
             cut += (0..tokens.sequences()).filter(|pair| tokens.length(*pair) >= longest).count();
         }
         if cut > 0 {
+            let remedy = match longest < spec.config().longest() {
+                true => "[model] max_seq_length changes this",
+                false => "the model has no positions for more",
+            };
             notify(HubEvent::Notice(&format!(
                 "{cut} of the first {pairs} pairs have {longest} tokens or more, to which pairs are cut, the longer text \
-                 first; [model] max_seq_length changes this"
+                 first; {remedy}"
             )));
         }
         Ok(())

@@ -129,9 +129,9 @@ impl Guard {
     }
 
     pub(super) fn facts(&self, point: &Point) -> GuardFacts {
-        let metric = self.scores(point).map_or_else(String::new, |scores| match self.name {
-            Some(_) => scores.prefixed_key(&scores.primary),
-            None => format!("{}_{}", self.title, scores.prefixed_key(&scores.primary)),
+        let metric = self.scores(point).map_or_else(String::new, |scores| match (&self.name, self.kind) {
+            (Some(_), _) | (None, Kind::Loss) => scores.prefixed_key(&scores.primary),
+            (None, _) => format!("{}_{}", self.title, scores.prefixed_key(&scores.primary)),
         });
         GuardFacts { name: self.title.clone(), metric }
     }
