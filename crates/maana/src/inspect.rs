@@ -7,6 +7,7 @@
 
 mod error;
 mod facts;
+mod fit;
 mod leaks;
 mod lengths;
 mod minhash;
@@ -77,11 +78,14 @@ pub fn inspect(
         (2, true) => LossName::Cosent,
         _ => LossName::MultipleNegativesRanking,
     });
-    let max_seq_length = model.map(|model| model.spec().settings().max_seq_length);
+    let loss_name =
+        serde_json::to_value(loss).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default();
+    let refusal = fit::refusal(loss, &loss_name, &source);
+    let max_seq_length = model.and_then(|model| model.spec().longest_text());
     let mut inspection = Inspection {
         rows: source.len(),
         columns: facts::columns(&source, &scanned, loss, max_seq_length),
-        loss: serde_json::to_value(loss).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default(),
+        loss: loss_name,
         labels: facts::labels(&source),
         repeats: Repeats { blank: scanned.blank_rows, ..repeats::of(&source, options.batch_size) },
         near,
@@ -94,6 +98,6 @@ pub fn inspect(
         max_seq_length,
         warnings: Vec::new(),
     };
-    inspection.warnings = warnings::of(&inspection, options.columns.is_some());
+    inspection.warnings = warnings::of(&inspection, options.columns.is_some(), refusal);
     Ok(inspection)
 }

@@ -3,6 +3,7 @@
 use maana::inspect::{InspectError, Inspection, Options, inspect, text};
 use maana::kernels::{Context, Precision};
 use maana::model::WeightStorage;
+use maana::train::LossName;
 use std::path::{Path, PathBuf};
 
 fn options() -> Options {
@@ -123,6 +124,42 @@ fn columns_out_of_place_and_blank_texts_are_warned_of() {
     assert!(found.warnings[0].remedy.contains("columns = [\"anchor\", \"positive\"]"), "{:?}", found.warnings);
     let named = Options { columns: Some(vec!["anchor".into(), "positive".into()]), ..options() };
     assert!(run(&path, &named).warnings.iter().all(|warning| !warning.problem.contains("ids")));
+}
+
+#[test]
+fn data_that_the_loss_refuses_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels = |labels: [&str; 3]| labels.map(|label| format!("a{label} b,c{label} d,{label}\n")).concat();
+    let write = |name: &str, head: &str, rows: &str| write(folder.path(), name, &format!("{head}\n{rows}"));
+    let scored = write("scored.csv", "anchor,positive,label", &labels(["0", "0.5", "3"]));
+    let plain = write("plain.csv", "anchor,positive", "a b,c d\ne f,g h\n");
+    let single = write("single.csv", "text", "a b\nc d\n");
+    for (path, loss, expected) in [
+        (&plain, Some(LossName::Contrastive), "exactly 2 text columns and a label of 0 or 1"),
+        (&scored, Some(LossName::Contrastive), "the label is 0.5, but the loss `contrastive` needs 0 or 1"),
+        (&plain, Some(LossName::BatchHardTriplet), "exactly 1 text column and a label that is a whole number"),
+        (&plain, Some(LossName::Triplet), "`triplet` needs exactly 3 text columns"),
+        (&plain, Some(LossName::MarginMse), "`margin_mse` needs at least 3 text columns, but the data have 2"),
+        (&scored, Some(LossName::CosineSimilarity), "the label is 3, but the loss `cosine_similarity` needs a cosine"),
+        (&scored, Some(LossName::Softmax), "the label is 0.5"),
+        (&plain, Some(LossName::Simcse), "`simcse` needs exactly 1 text column"),
+        (&single, None, "`multiple_negatives_ranking` needs at least 2 text columns"),
+    ] {
+        let found = run(path, &Options { loss, ..options() });
+        assert!(found.warnings[0].problem.contains(expected), "{expected}: {:?}", found.warnings);
+        assert!(found.warnings[0].remedy.starts_with("training refuses these data: name a loss"), "{expected}");
+    }
+    for (path, loss) in [
+        (&plain, LossName::GistEmbed),
+        (&plain, LossName::Mse),
+        (&scored, LossName::Cosent),
+        (&scored, LossName::Angle),
+        (&single, LossName::Simcse),
+        (&single, LossName::Mse),
+    ] {
+        let found = run(path, &Options { loss: Some(loss), ..options() });
+        assert!(!text(&found).contains("refuses"), "{loss:?}: {:?}", found.warnings);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Links between documents, and hosts that tests name.
 
-use super::tree::Tree;
+use super::tree::{Tree, normal};
 use std::path::Path;
 
 /// Checks that tests name no host but this machine; names that are reserved for examples belong to
@@ -20,21 +20,36 @@ pub(super) fn hosts_of_tests(tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Checks that every file exists that the documents link to.
+/// Checks that every file and heading exists that the documents link to.
 pub(super) fn links(tree: &Tree) -> Vec<String> {
     let is_document =
         |path: &Path| path.parent().is_some_and(|parent| parent == Path::new("") || parent == Path::new("docs"));
     let mut found = Vec::new();
     for (path, text) in tree.texts("", "md").filter(|(path, _)| is_document(path)) {
         let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
-            let file = target.split('#').next().unwrap_or(target);
-            if !tree.exists(&path.parent().unwrap_or(Path::new("")).join(file)) {
+        for target in targets.filter(|target| !target.contains("://")) {
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let other = path.parent().unwrap_or(Path::new("")).join(file);
+            let exists = match file {
+                "" => has_heading(text, heading),
+                _ if heading.is_empty() || !file.ends_with(".md") => tree.exists(&other),
+                _ => has_heading(tree.text(normal(&other)), heading),
+            };
+            if !exists {
                 found.push(format!("{}: the link to {target} leads nowhere", path.display()));
             }
         }
     }
     found
+}
+
+/// Returns true if a document has a heading with this anchor, as GitHub makes it.
+fn has_heading(text: &str, anchor: &str) -> bool {
+    let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+    headings.map(|rest| rest.trim_start_matches('#').trim()).any(|heading| {
+        let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
+        kept.flat_map(char::to_lowercase).map(|letter| if letter == ' ' { '-' } else { letter }).eq(anchor.chars())
+    })
 }
 
 #[cfg(test)]
@@ -52,8 +67,11 @@ mod tests {
     #[test]
     fn links_between_documents_lead_somewhere() {
         assert_eq!(links(workspace()), [""; 0]);
-        let tree =
-            Tree::from([("docs/a.md", "[b](../README.md#c) [d](e.md) [f](https://g.example)"), ("README.md", "")]);
-        assert_eq!(links(&tree), ["docs/a.md: the link to e.md leads nowhere"]);
+        let tree = Tree::from([
+            ("docs/a.md", "[b](../README.md#c-d) [d](e.md) [f](https://g.example)"),
+            ("README.md", "# C, `d`\n[x](#y)"),
+        ]);
+        let nowhere = ["README.md: the link to #y leads nowhere", "docs/a.md: the link to e.md leads nowhere"];
+        assert_eq!(links(&tree), nowhere);
     }
 }

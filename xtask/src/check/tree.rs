@@ -84,7 +84,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Tree {
 }
 
 /// Resolves `..` in a path without asking the file system.
-fn normal(path: &Path) -> PathBuf {
+pub(super) fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {

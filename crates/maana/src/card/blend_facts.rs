@@ -97,6 +97,7 @@ impl BlendFacts {
             0 => String::new(),
             _ if self.by_chance => self.chances(chosen),
             1 => "; the guard holds".into(),
+            2 => "; both guards hold".into(),
             all => format!("; all {all} guards hold"),
         };
         let share = match chosen.alpha {
@@ -159,7 +160,7 @@ pub(crate) mod tests {
         let mut facts = blend();
         assert_eq!(
             facts.verdict_line(),
-            "WIN: dim_384_cosine_map@100 0.1211 → 0.3189 (+0.1978) at α = 0.5; all 2 guards hold"
+            "WIN: dim_384_cosine_map@100 0.1211 → 0.3189 (+0.1978) at α = 0.5; both guards hold"
         );
         (facts.by_chance, facts.points[1].guards[0]) = (true, 0.2);
         let line = facts.verdict_line();

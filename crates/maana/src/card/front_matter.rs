@@ -73,7 +73,9 @@ fn widget(out: &mut String, facts: &CardFacts) {
 }
 
 fn model_index(out: &mut String, facts: &CardFacts) {
-    let mut evaluations = facts.after.iter().filter(|scores| scores.kind != Kind::Loss).peekable();
+    // A result without metrics is not valid.
+    let is_shown = |scores: &&Scores| scores.kind != Kind::Loss && shown(scores).next().is_some();
+    let mut evaluations = facts.after.iter().filter(is_shown).peekable();
     if evaluations.peek().is_none() {
         return;
     }
@@ -92,8 +94,13 @@ fn model_index(out: &mut String, facts: &CardFacts) {
     }
 }
 
+/// Returns the metrics that are numbers.
+fn shown(scores: &Scores) -> impl Iterator<Item = &(String, f64)> {
+    scores.own_values().filter(|(_, value)| value.is_finite())
+}
+
 fn metrics(out: &mut String, scores: &Scores) {
-    for (key, value) in scores.own_values().filter(|(_, value)| value.is_finite()) {
+    for (key, value) in shown(scores) {
         let _ = writeln!(
             out,
             "    - type: {}\n      value: {}\n      name: {}",

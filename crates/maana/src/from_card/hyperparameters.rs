@@ -1,4 +1,5 @@
-//! The hyperparameters of Sentence Transformers' cards, versions 3.0 to 6.2, and their treatment.
+//! The hyperparameters of Sentence Transformers' cards, versions 3.0 to 6.2, and of this program's
+//! own cards, and their treatment.
 //! `docs/hyperparameters.md` has the same table.
 
 use Treatment::{Honoured, Meaningless, Refused};
@@ -30,8 +31,9 @@ const NONE: &[&str] = &["None"];
 const OFF: &[&str] = &["False", "None"];
 const EMPTY: &[&str] = &["None", "", "{}", "[]"];
 
-/// All hyperparameters, in the order of a card and then by version.
-pub(super) const TABLE: [(&str, Treatment); 150] = [
+/// All hyperparameters, in the order of a card and then by version; those that only this program's
+/// own cards have are last.
+pub(super) const TABLE: [(&str, Treatment); 154] = [
     ("overwrite_output_dir", Meaningless(FILES)),
     ("do_train", Meaningless("a run trains and evaluates as the other settings say")),
     ("do_eval", Meaningless("a run trains and evaluates as the other settings say")),
@@ -188,4 +190,8 @@ pub(super) const TABLE: [(&str, Treatment); 150] = [
         "learning_rate_mapping",
         Refused(EMPTY, "set `[[training.groups]]` with patterns of names; in Python the trainer takes it"),
     ),
+    ("ema_decay", Honoured(&["training.ema_decay"])),
+    ("lazy_embeddings", Honoured(&["training.lazy_embeddings"])),
+    ("layer_decay", Honoured(&["training.layer_decay"])),
+    ("groups", Refused(EMPTY, "copy them into `[[training.groups]]`")),
 ];

@@ -19,6 +19,14 @@ pub(super) struct SourceCard {
     pub(super) languages: Vec<String>,
     pub(super) license: Option<String>,
     pub(super) max_seq_length: Option<usize>,
+    /// The model is a table of static embeddings.
+    pub(super) is_static: bool,
+    /// Dimensions of an embedding.
+    pub(super) dimension: Option<usize>,
+    /// Adapters that were trained, as this program's own cards describe them.
+    pub(super) adapters: Option<String>,
+    /// The parameters were blended with those of the base after the training.
+    pub(super) is_blend: bool,
     pub(super) datasets: Vec<CardDataset>,
     /// The loss was measured on an evaluation set.
     pub(super) has_dev_loss: bool,
@@ -74,6 +82,7 @@ impl SourceCard {
         if has_tag(text, "cross-encoder") {
             card.inputs = Inputs::Pairs;
         }
+        card.is_static = text.contains("(0): StaticEmbedding(");
         let mut section = Section::Other;
         let mut number = body;
         while number < lines.len() {
@@ -149,6 +158,10 @@ impl SourceCard {
                 Section::DevLoss
             }
             "Metrics" => Section::Metrics,
+            "Blend with the Base Model" => {
+                self.is_blend = true;
+                Section::Other
+            }
             "Training Logs" => Section::Log,
             "Framework Versions" => Section::Versions,
             _ if title.ends_with("Hyperparameters") => Section::Hyperparameters,
@@ -195,18 +208,23 @@ impl SourceCard {
     fn read_description(&mut self, line: &str) {
         if let Some(rest) = line.strip_prefix("- **Base model:**") {
             if let Some((_, revision)) = rest.split_once("at revision ") {
-                self.base_revision = revision.split_whitespace().next().map(String::from);
+                let code = codes(revision).into_iter().next();
+                let word = || revision.split_whitespace().next().map(String::from);
+                self.base_revision = code.or_else(word);
             }
             let linked = rest.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
             let named = linked.map(|(name, _)| name.to_owned()).or_else(|| codes(rest).into_iter().next());
             self.base = self.base.take().or(named);
         }
         let number = |rest: &str| rest.split_whitespace().next()?.replace(',', "").parse().ok();
-        if let Some(rest) = line.strip_prefix("- **Maximum Sequence Length:**") {
-            self.max_seq_length = number(rest);
-        }
-        if let Some(rest) = line.strip_prefix("- **Number of Output Labels:**") {
-            self.labels = number(rest);
+        // This program's own cards write these names in small letters.
+        let Some((name, rest)) = line.strip_prefix("- **").and_then(|line| line.split_once(":**")) else { return };
+        match &*name.to_ascii_lowercase() {
+            "maximum sequence length" => self.max_seq_length = number(rest),
+            "output dimensionality" => self.dimension = number(rest),
+            "number of output labels" => self.labels = number(rest),
+            "adapters" => self.adapters = Some(adapters(rest)),
+            _ => {}
         }
     }
 
@@ -261,6 +279,16 @@ impl SourceCard {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Returns the description of adapters: their settings, and the names of their layers.
+fn adapters(text: &str) -> String {
+    let (settings, _) = text.split_once(['<', ';']).unwrap_or((text, ""));
+    let settings = settings.trim().trim_end_matches(" on");
+    match codes(text) {
+        layers if layers.is_empty() => settings.to_owned(),
+        layers => format!("{settings} on {}", layers.join(", ")),
     }
 }
 

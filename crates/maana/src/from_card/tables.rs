@@ -42,6 +42,12 @@ pub(super) fn write(card: &SourceCard, mut settings: Settings, mut notes: Notes)
         settings.prompts = None;
         notes.add("prompts of columns are not supported in a cross-encoder; set [data] prompts to one text".into());
     }
+    if let Some(adapters) = &card.adapters {
+        notes.add(format!("the card's training had adapters, {adapters}; set [model.lora]"));
+    }
+    if card.is_blend {
+        notes.add("the card's model is a blend with the base; set [blend] for blends after the training".into());
+    }
     let data = data_table(card, &settings, &losses);
     let model = model_table(card, &mut notes);
     let first = losses.iter().flatten().next();
@@ -81,10 +87,26 @@ fn model_table(card: &SourceCard, notes: &mut Notes) -> String {
             let _ = writeln!(table, "num_labels = {labels}");
         }
     }
-    if let Some(length) = card.max_seq_length {
+    if card.is_static {
+        static_lines(card, &mut table, notes);
+    } else if let Some(length) = card.max_seq_length {
         let _ = writeln!(table, "max_seq_length = {length}");
     }
     table
+}
+
+/// Adds the settings of a static model. A card without a base is of a new table.
+fn static_lines(card: &SourceCard, table: &mut String, notes: &mut Notes) {
+    let dimension = card.dimension.map_or("512".to_owned(), |dimension| dimension.to_string());
+    if card.base.is_none() {
+        let _ = writeln!(table, "kind = \"static\"\ndimension = {dimension}");
+        notes.add("the model is a new table of static embeddings; [model] base names a model for its tokenizer".into());
+    } else {
+        notes.add(format!(
+            "the model is a table of static embeddings; if it was new, and the base names its tokenizer only, set \
+             [model] kind = \"static\" and dimension = {dimension}"
+        ));
+    }
 }
 
 fn data_table(card: &SourceCard, settings: &Settings, losses: &[Option<Loss>]) -> String {
@@ -128,11 +150,12 @@ fn dataset_lines(dataset: &CardDataset, placeholder: &str, table: &mut String) {
 }
 
 /// Kinds of evaluation sets by the reference's evaluators.
-const KINDS: [(&str, &str); 9] = [
+const KINDS: [(&str, &str); 10] = [
     ("BinaryClassificationEvaluator", "binary"),
     ("CrossEncoderCorrelationEvaluator", "similarity"),
     ("CrossEncoderRerankingEvaluator", "reranking"),
     ("EmbeddingSimilarityEvaluator", "similarity"),
+    ("InformationRetrievalEvaluator", "retrieval"),
     ("LabelAccuracyEvaluator", "labels"),
     ("ParaphraseMiningEvaluator", "mining"),
     ("RerankingEvaluator", "reranking"),
@@ -141,29 +164,41 @@ const KINDS: [(&str, &str); 9] = [
 ];
 
 fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -> String {
+    let sets = evaluation_sets(card, notes);
     let mut table = String::from("\n[evaluation]\n");
-    let (mut sets, mut names) = (String::new(), Vec::new());
-    let retrieval = card.evaluators.iter().filter(|evaluator| evaluator.class == "InformationRetrievalEvaluator");
-    let of_name = |name: &String| name.rsplit('_').next().and_then(|dim| dim.parse().ok());
-    let mut dims: Vec<usize> = retrieval
-        .clone()
-        .flat_map(|evaluator| {
-            evaluator.truncate_dim.map_or_else(|| evaluator.names.iter().filter_map(of_name).collect(), |dim| vec![dim])
-        })
-        .collect();
-    dims.sort_unstable_by(|one, other| other.cmp(one));
-    dims.dedup();
-    if retrieval.count() > 0 {
-        table += "retrieval = [\"dev\"]  # a folder with queries.jsonl, corpus.jsonl and qrels.tsv\n";
-        let trained = loss.and_then(|loss| loss.settings.iter().find(|(key, _)| key == "matryoshka_dims"));
-        if !dims.is_empty() && trained.is_none_or(|(_, trained)| *trained != json!(dims)) {
-            let _ = writeln!(table, "dims = {}", toml_value(&json!(dims)));
-        }
+    if sets.has_unnamed_retrieval {
+        let _ = writeln!(table, "retrieval = [\"dev\"]  # {RETRIEVAL_FOLDER}");
+    }
+    let trained = loss.and_then(|loss| loss.settings.iter().find(|(key, _)| key == "matryoshka_dims"));
+    if !sets.dims.is_empty() && trained.is_none_or(|(_, trained)| *trained != json!(sets.dims)) {
+        let _ = writeln!(table, "dims = {}", toml_value(&json!(sets.dims)));
     }
     if card.has_dev_loss {
         table += "split = 0.02  # the card had an evaluation set of its own for the loss\nloss = true\n";
     }
-    for evaluator in card.evaluators.iter().filter(|evaluator| evaluator.class != "InformationRetrievalEvaluator") {
+    table + &sets.tables
+}
+
+/// Files of a retrieval set, for a comment.
+const RETRIEVAL_FOLDER: &str = "a folder with queries.jsonl, corpus.jsonl and qrels.tsv";
+
+/// Evaluation sets of a card.
+#[derive(Default)]
+struct CardSets {
+    /// Tables `[[evaluation.sets]]`.
+    tables: String,
+    /// A retrieval set has no name of its own.
+    has_unnamed_retrieval: bool,
+    /// Dimensions of the evaluations, largest first.
+    dims: Vec<usize>,
+}
+
+/// Returns the sets of the evaluators. Those of one set at several dimensions are one set.
+fn evaluation_sets(card: &SourceCard, notes: &mut Notes) -> CardSets {
+    let mut found = CardSets::default();
+    let mut names: Vec<String> = Vec::new();
+    let mut at_dims: Vec<(&str, Option<String>)> = Vec::new();
+    for evaluator in &card.evaluators {
         let kind = match &*evaluator.class {
             // Of one label the classes are 1 and 0.
             "CrossEncoderClassificationEvaluator" if card.labels.is_some_and(|labels| labels > 1) => {
@@ -177,21 +212,59 @@ fn evaluation_table(card: &SourceCard, loss: Option<&Loss>, notes: &mut Notes) -
                 .add(format!("the evaluator {} is not supported; see [evaluation] in docs/recipe.md", evaluator.class));
             continue;
         };
-        for name in evaluator.names.iter().map(Some).chain(evaluator.names.is_empty().then_some(None)) {
-            let free = free_name(name.map_or(kind, |name| name), kind, &names);
-            sets += "\n[[evaluation.sets]]\n";
+        let is_retrieval = kind == "retrieval";
+        let parts = |name: &String| match card.inputs {
+            Inputs::Texts => set_and_dim(name, is_retrieval),
+            Inputs::Pairs => (Some(name.clone()), None),
+        };
+        let unnamed = evaluator.names.is_empty().then_some((None, None));
+        for (name, dim_in_name) in evaluator.names.iter().map(parts).chain(unnamed) {
+            let truncated = evaluator.truncate_dim.filter(|_| is_retrieval || dim_in_name.is_some());
+            found.dims.extend(truncated.or(dim_in_name));
+            if is_retrieval && name.is_none() {
+                found.has_unnamed_retrieval = true;
+                continue;
+            }
+            if dim_in_name.is_some() {
+                if at_dims.contains(&(kind, name.clone())) {
+                    continue;
+                }
+                at_dims.push((kind, name.clone()));
+            }
+            let free = free_name(name.as_deref().unwrap_or(kind), kind, &names);
+            found.tables += "\n[[evaluation.sets]]\n";
             // Without a name a set has that of its file.
             if name.is_some() || free != kind {
-                let _ = writeln!(sets, "name = {}", toml_value(&json!(free)));
+                let _ = writeln!(found.tables, "name = {}", toml_value(&json!(free)));
             }
-            let _ = writeln!(sets, "kind = \"{kind}\"\nfiles = {}", toml_value(&json!([format!("{free}.jsonl")])));
+            let files = match is_retrieval {
+                true => format!("{}  # {RETRIEVAL_FOLDER}", toml_value(&json!([free]))),
+                false => toml_value(&json!([format!("{free}.jsonl")])),
+            };
+            let _ = writeln!(found.tables, "kind = \"{kind}\"\nfiles = {files}");
             if let Some(at_k) = evaluator.at_k.filter(|at_k| *at_k != AT_K) {
-                let _ = writeln!(sets, "at_k = {at_k}");
+                let _ = writeln!(found.tables, "at_k = {at_k}");
             }
             names.push(free);
         }
     }
-    table + &sets
+    found.dims.sort_unstable_by(|one, other| other.cmp(one));
+    found.dims.dedup();
+    found
+}
+
+/// Divides the name of an evaluation into that of its set and its dimension: `NAME_dim_64`, or
+/// `dim_64` of a set without a name. The reference's names of retrieval may also be `NAME_64`.
+fn set_and_dim(name: &str, is_retrieval: bool) -> (Option<String>, Option<usize>) {
+    let whole = || (Some(name.to_owned()), None);
+    let divided = name.rsplit_once('_').and_then(|(set, dim)| Some((set, dim.parse().ok()?)));
+    let Some((before, dim)) = divided else { return whole() };
+    let set = before.strip_suffix("_dim").or(is_retrieval.then_some(before));
+    match set {
+        _ if before == "dim" => (None, Some(dim)),
+        Some(set) if !set.is_empty() => (Some(set.to_owned()), Some(dim)),
+        _ => whole(),
+    }
 }
 
 /// Returns a name for a set that no other has. The reference's evaluators may share one.

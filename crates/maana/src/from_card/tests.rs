@@ -239,6 +239,34 @@ fn the_best_measure_is_named_in_any_order_and_may_have_a_direction() {
     };
     assert_eq!((best("None"), best("True")), (json!("distance"), json!("distance")));
     assert_eq!(best("False"), json!({"measures": ["distance"], "greater_is_better": false}));
+    let named = |names: &str| {
+        let arguments = [("load_best_model_at_end", "True"), ("metric_for_best_model", names)];
+        super::trainer_settings(&arguments.map(|(name, value)| (name.to_owned(), value.to_owned()))).training
+    };
+    let two = named("eval_a_dim_64_cosine_ndcg@10, eval_b_dim_64_cosine_accuracy");
+    assert_eq!(two["keep_best"], json!(["a_dim_64_cosine_ndcg@10", "b_dim_64_cosine_accuracy"]));
+}
+
+#[test]
+fn what_only_own_cards_have_is_a_setting_or_a_note() {
+    let own = card(
+        "* Loss: [<code>CoSENTLoss</code>](https://sbert.net)",
+        &[("ema_decay", "0.99"), ("layer_decay", "0.5"), ("lazy_embeddings", "True"), ("groups", "[{}]")],
+    );
+    let description = "- **Adapters:** LoRA of rank 4 with alpha 8 on <code>query</code>, <code>value</code>, merged\n\
+        - **Maximum sequence length:** 64 tokens; longer texts are truncated\n\
+        ### Blend with the Base Model\n## Training Details\n";
+    let (recipe, made) = read(&own.replace("## Training Details\n", description));
+    let training = &recipe.training;
+    assert_eq!((training.ema_decay, training.layer_decay, training.lazy_embeddings), (Some(0.99), 0.5, true));
+    assert_eq!(recipe.model.max_seq_length, Some(64));
+    for part in [
+        "adapters, LoRA of rank 4 with alpha 8 on query, value; set [model.lora]",
+        "a blend with the base; set [blend]",
+        "groups = [{}] is not supported: copy them into `[[training.groups]]`",
+    ] {
+        assert!(made.notes.iter().any(|note| note.contains(part)), "{part}: {:?}", made.notes);
+    }
 }
 
 #[test]
@@ -287,6 +315,15 @@ fn evaluators_are_sets() {
         ```json\n{\"truncate_dim\": 64}\n```\n## Training Details\n";
     let (recipe, _) = read(&card.replace("## Training Details\n", truncated));
     assert_eq!((recipe.evaluation.retrieval.len(), recipe.evaluation.dims), (1, Some(vec![64])));
+    let own = "### Metrics\n#### Information Retrieval\n\
+        * Datasets: <code>a_dim_64</code>, <code>a_dim_32</code>\n\
+        * Evaluated as by [<code>InformationRetrievalEvaluator</code>](https://sbert.net), on <code>dev</code>\n\
+        #### Binary Classification\n* Datasets: <code>b_dim_64</code>, <code>b_dim_32</code>\n\
+        * Evaluated as by [<code>BinaryClassificationEvaluator</code>](https://sbert.net)\n## Training Details\n";
+    let (recipe, made) = read(&with_loss("CoSENTLoss", "{}").replace("## Training Details\n", own));
+    let sets: Vec<_> = recipe.evaluation.sets.iter().map(|set| (set.name.clone(), set.kind.unwrap())).collect();
+    assert_eq!(sets, [(name("a"), Kind::Retrieval), (name("b"), Kind::Binary)], "{}", made.toml);
+    assert_eq!((recipe.evaluation.retrieval.len(), recipe.evaluation.dims), (0, Some(vec![64, 32])));
 }
 
 #[test]
@@ -504,4 +541,20 @@ fn losses_over_layers_become_a_table_of_the_loss() {
     let (recipe, made) = read(&with_loss("AdaptiveLayerLoss", r#"{"loss": "SoftmaxLoss"}"#));
     assert_eq!(recipe.loss.num_labels, Some(2));
     assert!(made.notes.iter().any(|note| note.contains("num_labels")), "{:?}", made.notes);
+}
+
+#[test]
+fn a_static_model_without_a_base_is_a_new_table() {
+    let described = "- **Maximum Sequence Length:** inf tokens\n- **Output Dimensionality:** 256 dimensions\n\n```\n\
+                     SentenceTransformer(\n  (0): StaticEmbedding(\n    (embedding): EmbeddingBag(30522, 256, \
+                     mode='mean')\n  )\n)\n```\n## Training Details\n";
+    let text = card("* Loss: [<code>CoSENTLoss</code>](https://sbert.net)", &[("seed", "42")]);
+    let text = text.replace("## Training Details\n", described);
+    let (continued, made) = read(&text);
+    assert_eq!((continued.model.base.as_str(), continued.model.dimension), ("org/base", None));
+    assert!(made.notes.iter().any(|note| note.contains("dimension = 256")), "{:?}", made.notes);
+    let (new, made) = read(&text.replace("base_model:\n- org/base\n", ""));
+    assert_eq!((new.model.kind, new.model.dimension), (recipe::ModelKind::Static, Some(256)));
+    assert_eq!(new.model.max_seq_length, None);
+    assert!(made.notes.iter().any(|note| note.contains("for its tokenizer")), "{:?}", made.notes);
 }

@@ -71,7 +71,10 @@ fn honour(name: &str, values: &Map<String, Value>, card: &SourceCard, settings: 
         | "max_grad_norm"
         | "warmup_ratio"
         | "seed"
-        | "save_total_limit" => settings.set(name, value.clone()),
+        | "save_total_limit"
+        | "ema_decay"
+        | "lazy_embeddings"
+        | "layer_decay" => settings.set(name, value.clone()),
         "gradient_checkpointing" | "activation_checkpointing" => {
             if *value == json!(true) {
                 settings.set("gradient_checkpointing", value.clone());
@@ -112,11 +115,15 @@ fn honour(name: &str, values: &Map<String, Value>, card: &SourceCard, settings: 
         }
         "metric_for_best_model" => {
             if values.get("load_best_model_at_end") == Some(&json!(true)) {
-                let measure = text.strip_prefix("eval_").unwrap_or(text);
+                // This program's own cards list the measures whose mean decides.
+                let names = text.split(", ");
+                let measures: Vec<&str> = names.map(|name| name.strip_prefix("eval_").unwrap_or(name)).collect();
                 let direction = values.get("greater_is_better").and_then(Value::as_bool);
-                let best = match direction.filter(|greater| *greater == measure.ends_with("loss")) {
-                    Some(greater) => json!({"measures": [measure], "greater_is_better": greater}),
-                    None => json!(measure),
+                let are_losses = measures.iter().any(|measure| measure.ends_with("loss"));
+                let best = match (direction.filter(|greater| *greater == are_losses), &measures[..]) {
+                    (Some(greater), _) => json!({"measures": measures, "greater_is_better": greater}),
+                    (None, [measure]) => json!(measure),
+                    (None, _) => json!(measures),
                 };
                 settings.set("keep_best", best);
             }

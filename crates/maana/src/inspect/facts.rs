@@ -47,7 +47,7 @@ pub struct Inspection {
     pub longest: Vec<LongRow>,
     /// Unit of all lengths.
     pub unit: Unit,
-    /// Tokens of a text that the model reads, with a model.
+    /// Tokens of a text that the model reads; none without a model, or if texts of any length are.
     pub max_seq_length: Option<usize>,
     /// Problems with their remedies.
     pub warnings: Vec<Warning>,

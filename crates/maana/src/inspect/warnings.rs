@@ -14,13 +14,21 @@ const FALSE_NEGATIVES: f64 = 0.1;
 /// Share of texts below which a script is the exception in its column.
 const RARE_SCRIPT: f64 = 0.1;
 
-/// Lists the problems. `are_named` is true if the caller named the columns.
-pub(super) fn of(inspection: &Inspection, are_named: bool) -> Vec<Warning> {
+/// Lists the problems. `are_named` is true if the caller named the columns; `refusal` is the reason
+/// for which a run would refuse the data.
+pub(super) fn of(inspection: &Inspection, are_named: bool, refusal: Option<String>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let mut warn = |problem: String, remedy: &str| warnings.push(Warning { problem, remedy: remedy.to_owned() });
     let rows = inspection.rows as f64;
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
 
+    if let Some(reason) = refusal {
+        warn(
+            reason,
+            "training refuses these data: name a loss that takes them (--loss here), or the columns that it needs \
+             (--columns here, [data] columns in the recipe)",
+        );
+    }
     let names: Vec<String> = inspection.columns.iter().map(|column| column.name.clone()).collect();
     let better: Vec<String> = roles::better_order(&names).iter().map(|name| format!("{name:?}")).collect();
     let order = format!("set [data] columns = [{}] in the recipe (--columns here)", better.join(", "));
