@@ -117,8 +117,10 @@ pub enum DataError {
     },
     /// A column of a file cannot be used for training.
     #[error(
-        "{path}: the column `{column}` holds {holds}, not texts; name the columns to be read, for example columns = [{}]",
-        quoted(texts)
+        "{path}: the column `{column}` holds {holds}, not texts; name the columns to be read, for example columns = [{}] \
+         in a recipe, or --columns {}",
+        quoted(texts),
+        texts.join(",")
     )]
     NotTexts {
         /// The file.
@@ -173,7 +175,9 @@ pub enum DataError {
     },
     /// A label is not a finite number.
     #[error(
-        "{place}: the label `{column}` is {found}, not a finite number; correct it, or name the columns to be read without it"
+        "{place}: the label `{column}` is {found}, not a finite number; correct it, or name the columns to be read \
+         without it{}",
+        if *is_text { ". A cross-encoder takes names of labels that `[model] labels = [\"…\", …]` lists" } else { "" }
     )]
     BadLabel {
         /// The place.
@@ -182,6 +186,8 @@ pub enum DataError {
         column: String,
         /// The value found.
         found: String,
+        /// True if it is a text, which may be meant as the name of a label.
+        is_text: bool,
     },
     /// An element of a list of labels is not a finite number.
     #[error("{place}: the label `{column}` holds {found}; every element of its list must be a finite number")]
@@ -224,7 +230,11 @@ pub enum DataError {
         documents: usize,
     },
     /// A label is not the name of a class.
-    #[error("{place}: the label `{column}` is {found:?}, which is not among the names of the labels: {}", known.join(", "))]
+    #[error(
+        "{place}: the label `{column}` is {found:?}, which is not among the names of the labels: {}; correct it, or \
+         name the labels of the model in `[model] labels = [\"…\", …]`",
+        known.join(", ")
+    )]
     NoSuchClass {
         /// The place.
         place: Place,
@@ -443,6 +453,16 @@ pub enum Place {
     Row(String, u64),
     /// The columns named by the caller.
     Setting,
+}
+
+impl Place {
+    /// Returns the whole file of a row.
+    pub fn of_file(self) -> Self {
+        match self {
+            Self::Line(path, _) | Self::Row(path, _) => Self::File(path),
+            place @ (Self::File(_) | Self::Setting) => place,
+        }
+    }
 }
 
 impl fmt::Display for Place {

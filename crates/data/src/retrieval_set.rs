@@ -72,7 +72,9 @@ impl RetrievalSet {
     /// If a file is missing or malformed, an id occurs twice, or no query has a relevant document.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, DataError> {
         let folder = folder.as_ref();
-        let missing = |file| DataError::RetrievalFileMissing { folder: folder.display().to_string(), file };
+        let name = folder.display().to_string();
+        std::fs::metadata(folder).map_err(|source| DataError::Io { path: name.clone(), source })?;
+        let missing = |file| DataError::RetrievalFileMissing { folder: name.clone(), file };
         let queries = documents(&part(folder, "queries")?.ok_or_else(|| missing("queries.jsonl"))?)?;
         let corpus = documents(&part(folder, "corpus")?.ok_or_else(|| missing("corpus.jsonl"))?)?;
         let judgements = judgements(folder).ok_or_else(|| missing("qrels.tsv"))?;
@@ -408,6 +410,8 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
+        let absent = RetrievalSet::open("no/such/folder").map(drop).unwrap_err();
+        assert!(matches!(&absent, DataError::Io { path, .. } if path == "no/such/folder"), "{absent}");
         let qrels = ("qrels.tsv", "q1\ta\t1\n");
         let remedy = "a retrieval set has queries.jsonl, corpus.jsonl and qrels.tsv or qrels/test.tsv";
         assert_eq!(message(&[CORPUS, qrels]), format!("dev: no queries.jsonl; {remedy}"));

@@ -135,6 +135,13 @@ impl Selection {
         format: Format,
         place: &dyn Fn() -> Place,
     ) -> Result<Example, DataError> {
+        let any_length = |chosen: &Chosen| chosen.drawn || (self.lists && chosen.list.is_some());
+        let is_empty = |value: &Value| matches!(value, Value::List(list) if list.is_empty());
+        // Before the label, whose list is empty as well.
+        let mut columns = values.iter().zip(&self.columns);
+        if let Some((_, chosen)) = columns.find(|(value, chosen)| any_length(chosen) && is_empty(value)) {
+            return Err(DataError::EmptyList { place: place(), column: chosen.name.clone() });
+        }
         let label = match &self.label {
             None => None,
             Some(column) => {
@@ -143,13 +150,10 @@ impl Selection {
             }
         };
         let mut texts = Vec::with_capacity(values.len());
-        for (value, Chosen { name, list, drawn }) in values.into_iter().zip(&self.columns) {
-            let any_length = *drawn || (self.lists && list.is_some());
+        for (value, chosen) in values.into_iter().zip(&self.columns) {
+            let Chosen { name, list, .. } = chosen;
             match (value, list) {
-                (Value::List(list), Some(_)) if any_length && !list.is_empty() => texts.extend(list),
-                (Value::List(_), Some(_)) if any_length => {
-                    return Err(DataError::EmptyList { place: place(), column: name.clone() });
-                }
+                (Value::List(list), Some(_)) if any_length(chosen) => texts.extend(list),
                 (Value::Text(text), None) => texts.push(text),
                 (Value::List(list), Some(length)) if list.len() == *length => texts.extend(list),
                 (Value::List(list), Some(length)) => {

@@ -118,7 +118,8 @@ fn without_names_all_columns_are_read_in_the_order_of_the_file_and_must_hold_tex
     let names = |file: &PathBuf| Dataset::open(&[file], ReadOptions::default()).unwrap().columns().join(" ");
     for (file, holds) in [(0, "numbers"), (1, "numbers"), (3, "numbers")] {
         let error = Dataset::open(&files[file..=file], ReadOptions::default()).err().unwrap().to_string();
-        let remedy = "name the columns to be read, for example columns = [\"anchor\", \"positive\", \"score\"]";
+        let remedy = "name the columns to be read, for example columns = [\"anchor\", \"positive\", \"score\"] in a \
+                      recipe, or --columns anchor,positive,score";
         assert!(error.ends_with(&format!("the column `id` holds {holds}, not texts; {remedy}")), "{error}");
     }
     assert_eq!(names(&files[2]), "anchor positive");
@@ -390,7 +391,8 @@ fn values_of_the_wrong_kind_are_named() {
     let label =
         |value: &str| message("a.jsonl", format!("{{\"a\":\"x\",\"label\":1}}\n{{\"a\":\"y\",\"label\":{value}}}\n"));
     let remedy = "not a finite number; correct it, or name the columns to be read without it";
-    assert_eq!(label("\"good\""), format!("a.jsonl, line 2: the label `label` is a text, {remedy}"));
+    let names = ". A cross-encoder takes names of labels that `[model] labels = [\"…\", …]` lists";
+    assert_eq!(label("\"good\""), format!("a.jsonl, line 2: the label `label` is a text, {remedy}{names}"));
     assert_eq!(label("1e300"), format!("a.jsonl, line 2: the label `label` is {}, {remedy}", 1e300));
     assert_eq!(label("null"), format!("a.jsonl, line 2: the label `label` is null, {remedy}"));
     assert!(label("NaN").starts_with("a.jsonl, line 2, column "), "NaN is no JSON");
@@ -398,7 +400,7 @@ fn values_of_the_wrong_kind_are_named() {
     assert_eq!(csv("NaN"), format!("a.csv, line 2: the label `label` is NaN, {remedy}"));
     assert_eq!(csv("inf"), format!("a.csv, line 2: the label `label` is inf, {remedy}"));
     assert_eq!(csv(""), format!("a.csv, line 2: the label `label` is \"\", {remedy}"));
-    assert_eq!(csv("good"), format!("a.csv, line 2: the label `label` is \"good\", {remedy}"));
+    assert_eq!(csv("good"), format!("a.csv, line 2: the label `label` is \"good\", {remedy}{names}"));
     let element = |found: &str| {
         format!("a.jsonl, line 2: the label `label` holds {found}; every element of its list must be a finite number")
     };
@@ -769,6 +771,7 @@ fn lists_of_any_length_have_a_label_for_each_text() {
     for (line, expected) in [
         ("{\"query\": \"q\", \"docs\": [\"a\", \"b\"], \"labels\": [1]}", "has 1 number for a list of 2 texts"),
         ("{\"query\": \"q\", \"docs\": [\"a\", \" \"], \"labels\": [1, 0]}", "the text of `docs` is blank"),
+        ("{\"query\": \"q\", \"docs\": [], \"labels\": []}", "the list `docs` is empty"),
         (
             "{\"query\": \"q\", \"docs\": [\"a\"], \"labels\": [\"x\"]}",
             "the label `labels` is a list, not a finite number",
@@ -794,4 +797,5 @@ fn labels_may_be_names_of_classes() {
     let unknown = format!("{lines}{{\"a\": \"x\", \"b\": \"z\", \"label\": \"perhaps\"}}\n");
     let error = opened(&unknown, options).err().unwrap().to_string();
     assert!(error.contains("\"perhaps\"") && error.contains("no, yes"), "{error}");
+    assert!(error.contains("`[model] labels = ["), "{error}");
 }

@@ -102,6 +102,8 @@ fn a_stream_ends_after_an_error() {
 #[test]
 fn what_cannot_be_read_is_named() {
     assert!(message("a.doc", "x", None).starts_with("a.doc: its name does not say what is in it;"));
+    let absent = Table::open("no-such-folder", None).map(drop).unwrap_err();
+    assert!(matches!(&absent, DataError::Io { path, .. } if path == "no-such-folder"), "{absent}");
     assert!(message("a.csv", "", None).starts_with("a.csv: no rows;"));
     assert!(message("a.jsonl", "{\"id\":1}\n", None).starts_with("a.jsonl: no column of texts;"));
     assert!(message("a.csv", "a,b\nx\n", None).starts_with("a.csv, line 2: 1 fields where the header names 2"));

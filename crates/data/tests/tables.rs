@@ -34,7 +34,7 @@ fn every_writer_and_format_gives_the_same_training_rows() {
         // Ids are not texts, in any format.
         let error = Dataset::open(&[&file], ReadOptions::default()).err().unwrap().to_string();
         let remedy = "the column `id` holds numbers, not texts; name the columns to be read, for example columns = \
-                      [\"text\", \"lang\", \"label\"]";
+                      [\"text\", \"lang\", \"label\"] in a recipe, or --columns text,lang,label";
         assert!(error.ends_with(remedy), "{error}");
     }
 }

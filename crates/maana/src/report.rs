@@ -214,7 +214,7 @@ fn model(facts: &CardFacts) -> Vec<(String, String)> {
         ),
         ("Parameters".to_string(), quantity::count(model.parameters)),
         ("Vocabulary".to_string(), quantity::count(model.vocabulary)),
-        ("Longest text".to_string(), format!("{} tokens", quantity::count(model.max_seq_length))),
+        ("Longest text".to_string(), model.text_length()),
     ];
     for (set, loss) in facts.data.iter().zip(&facts.losses) {
         let of_set = if facts.data.len() > 1 { set.name.as_deref() } else { None };

@@ -2,7 +2,7 @@
 //! streamed.
 
 use crate::rerank::check_ranks;
-use maana_data::{DataError, Record, RecordStream, Table, Value};
+use maana_data::{Column, DataError, Record, RecordStream, Table, Value};
 use maana_model::{CrossEncoder, ModelError};
 use serde_json::{Map, json};
 
@@ -39,7 +39,7 @@ pub enum ScoreError {
     NoPair {
         /// The file.
         path: String,
-        /// Its columns.
+        /// Its columns; those of lists with a remark.
         present: Vec<String>,
     },
     /// One column, or the same column twice.
@@ -176,7 +176,11 @@ fn first_two(table: &Table) -> Result<Vec<String>, ScoreError> {
     if names.len() == 2 {
         return Ok(names);
     }
-    let present = table.columns().iter().map(|column| column.name.clone()).collect();
+    let described = |column: &Column| match column.holds_lists() {
+        true => format!("{} (lists of texts: write a row for each of them)", column.name),
+        false => column.name.clone(),
+    };
+    let present = table.columns().iter().map(described).collect();
     Err(ScoreError::NoPair { path: table.path().to_owned(), present })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::blocks::SentenceModule;
 use crate::config::EncoderConfig;
+use crate::similarity::Similarity;
 use crate::spec::ModelSpec;
 use crate::task::Task;
 use crate::training_model::TrainingModel;
@@ -91,18 +92,46 @@ fn difference_of_settings(ours: &ModelSpec, theirs: &ModelSpec) -> Option<String
         if prompts.is_empty() { "none".into() } else { shown.collect::<Vec<_>>().join(", ") }
     };
     let of = |what: &str, a: String, b: String| (a != b).then(|| format!("their {what} differ: {a} and {b}"));
-    of("pooling modules", format!("{:?}", ours.pooling), format!("{:?}", theirs.pooling))
+    let pooling = |spec: &ModelSpec| {
+        let prompt = if spec.pooling.include_prompt { "" } else { " without the prompt" };
+        format!("{}{prompt}", spec.pooling_names().join(", "))
+    };
+    of("pooling modules", pooling(ours), pooling(theirs))
         .or_else(|| of("modules behind pooling", modules(ours), modules(theirs)))
         .or_else(|| of("prompts", prompts(&a.prompts), prompts(&b.prompts)))
         .or_else(|| {
             let name = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
             of("default prompts", name(&a.default_prompt_name), name(&b.default_prompt_name))
         })
-        .or_else(|| of("similarities", format!("{:?}", a.similarity), format!("{:?}", b.similarity)))
+        .or_else(|| {
+            let name = |similarity: Similarity| format!("{similarity:?}").to_lowercase();
+            of("similarities", name(a.similarity), name(b.similarity))
+        })
         .or_else(|| of("settings do_lower_case", a.do_lower_case.to_string(), b.do_lower_case.to_string()))
-        .or_else(|| of("settings truncate_dim", format!("{:?}", a.truncate_dim), format!("{:?}", b.truncate_dim)))
+        .or_else(|| {
+            let dim = |dim: Option<usize>| dim.map_or("none".to_owned(), |dim| dim.to_string());
+            of("settings truncate_dim", dim(a.truncate_dim), dim(b.truncate_dim))
+        })
         .or_else(|| {
             let (a, b) = (computing(&ours.config), computing(&theirs.config));
-            of("configurations", format!("{a:?}"), format!("{b:?}"))
+            (a != b).then(|| difference_of_configurations(&a, &b))
         })
+}
+
+/// Names the first setting in which configurations differ, as BERT's `config.json` does.
+fn difference_of_configurations(ours: &EncoderConfig, theirs: &EncoderConfig) -> String {
+    let settings = |config: &EncoderConfig| {
+        [
+            ("num_attention_heads", config.heads.to_string()),
+            ("max_position_embeddings", config.positions.to_string()),
+            ("layer_norm_eps", format!("{:e}", config.layer_norm_epsilon)),
+            ("hidden_act", format!("{:?}", config.activation).to_lowercase()),
+        ]
+    };
+    let pairs = settings(ours).into_iter().zip(settings(theirs));
+    let different = pairs.map(|((name, a), (_, b))| (name, a, b)).find(|(_, a, b)| a != b);
+    match different {
+        Some((name, a, b)) => format!("their configurations differ: {name} {a} and {b}"),
+        None => "their configurations differ (config.json)".into(),
+    }
 }

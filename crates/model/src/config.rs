@@ -116,7 +116,7 @@ impl Architecture {
 }
 
 /// Positions of an encoder that needs none: more than a text can have tokens.
-const UNLIMITED: usize = i32::MAX as usize;
+pub(crate) const UNLIMITED: usize = i32::MAX as usize;
 
 /// The shape of an encoder.
 #[derive(Clone, Debug, PartialEq)]

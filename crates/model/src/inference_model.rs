@@ -90,6 +90,12 @@ impl InferenceModel {
         std::iter::once(self).chain(self.towers.iter().flat_map(|towers| &towers.others).map(|tower| &**tower))
     }
 
+    /// Returns whether all towers are tables of static embeddings, which are added in f32 in every
+    /// precision.
+    pub fn is_static(&self) -> bool {
+        self.towers().all(|tower| tower.spec.is_static())
+    }
+
     /// The encoders of all towers, each once.
     fn encoders(&self) -> impl Iterator<Item = &InferenceEncoder> {
         let mut seen: Vec<*const InferenceEncoder> = Vec::new();

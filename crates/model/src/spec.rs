@@ -3,7 +3,7 @@
 use crate::blocks::{POOLING_NAMES, Pooling, SentenceModule};
 use crate::router::Router;
 use crate::similarity::Role;
-use crate::summary::{ModelSummary, ModuleSummary, RouteSummary};
+use crate::summary::{ModelSummary, ModuleSummary, RouteSummary, limit};
 use crate::task::{Scoring, Task};
 use crate::weights::is_floating;
 use crate::{Architecture, EncoderConfig, ModelError, Similarity};
@@ -124,7 +124,8 @@ impl ModelSpec {
             Task::Embed => Ok(()),
             Task::Score(_) => {
                 let reason = "the model scores pairs of texts (a cross-encoder) and has no embeddings; use it with \
-                              `maana rerank`, `maana score` or `maana search --rerank`, or name a bi-encoder";
+                              `maana rerank`, `maana score`, `maana search --rerank` or `maana serve --reranker \
+                              NAME=PATH`, or name a bi-encoder";
                 Err(ModelError::Request(reason.into()))
             }
         }
@@ -198,6 +199,11 @@ impl ModelSpec {
             return Err(ModelError::Request(reason));
         }
         Ok(self.task.check_length(&self.tokenizer, tokens)?)
+    }
+
+    /// Tokens of a text that are read; none if texts of any length are.
+    pub fn longest_text(&self) -> Option<usize> {
+        limit(self.settings.max_seq_length)
     }
 
     /// Returns whether the model is a table of static embeddings.
@@ -366,11 +372,11 @@ pub(crate) fn summary_of_towers(towers: &[&ModelSpec], router: Option<&Router>) 
     let modules = match router {
         None => spec.module_summaries(),
         Some(router) => {
-            let routes = router
-                .routes
-                .iter()
-                .zip(towers)
-                .map(|(name, tower)| RouteSummary { name: name.clone(), modules: tower.module_summaries() });
+            let routes = router.routes.iter().zip(towers).map(|(name, tower)| RouteSummary {
+                name: name.clone(),
+                modules: tower.module_summaries(),
+                max_seq_length: tower.longest_text(),
+            });
             let default = if router.has_default { format!("'{}'", router.routes[0]) } else { "None".into() };
             vec![ModuleSummary {
                 kind: "Router".into(),

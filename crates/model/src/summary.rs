@@ -1,6 +1,7 @@
 //! `ModelSummary`: what a model card or `maana info` tells of a model. Plain data.
 
 use crate::Similarity;
+use crate::config::UNLIMITED;
 use serde::{Deserialize, Serialize};
 
 /// One module of the model, in order.
@@ -25,9 +26,46 @@ pub struct RouteSummary {
     pub name: String,
     /// The modules in order.
     pub modules: Vec<ModuleSummary>,
+    /// Tokens of a text that the route reads; none if it reads texts of any length.
+    #[serde(default)]
+    pub max_seq_length: Option<usize>,
 }
 
 impl ModelSummary {
+    /// Tokens of a text that are read, in one entry without a name, or in one for each route if
+    /// these differ; none where texts of any length are read.
+    fn text_limits(&self) -> Vec<(&str, Option<usize>)> {
+        let routes = self.modules.iter().flat_map(|module| &module.routes);
+        let routes: Vec<_> = routes.map(|route| (route.name.as_str(), route.max_seq_length)).collect();
+        match routes.windows(2).any(|pair| pair[0].1 != pair[1].1) {
+            true => routes,
+            false => vec![("", limit(self.max_seq_length))],
+        }
+    }
+
+    /// Tokens of a text that are read; none if texts of any length are, or if routes differ.
+    pub fn longest_text(&self) -> Option<usize> {
+        match self.text_limits()[..] {
+            [(_, limit)] => limit,
+            _ => None,
+        }
+    }
+
+    /// Returns whether texts of any tower are cut.
+    pub fn cuts_texts(&self) -> bool {
+        self.text_limits().iter().any(|(_, limit)| limit.is_some())
+    }
+
+    /// Describes the tokens of a text that are read: `512 tokens`, `no limit`, or those of each
+    /// route.
+    pub fn text_length(&self) -> String {
+        let described = |(route, limit): (&str, Option<usize>)| {
+            let length = limit.map_or("no limit".into(), |tokens| format!("{tokens} tokens"));
+            if route.is_empty() { length } else { format!("{route}: {length}") }
+        };
+        self.text_limits().into_iter().map(described).collect::<Vec<_>>().join("; ")
+    }
+
     /// Names the modules in their order, and with a router those of each route.
     pub fn module_names(&self) -> String {
         let names = |modules: &[ModuleSummary]| {
@@ -73,4 +111,9 @@ pub struct ModelSummary {
     pub prompts: Vec<(String, String)>,
     /// The prompt that is used where none is named.
     pub default_prompt_name: Option<String>,
+}
+
+/// Returns a number of tokens, or none if it is that of models that read texts of any length.
+pub(crate) fn limit(tokens: usize) -> Option<usize> {
+    Some(tokens).filter(|tokens| *tokens < UNLIMITED)
 }

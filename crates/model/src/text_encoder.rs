@@ -245,6 +245,12 @@ impl TextEncoder {
         self.towers.as_ref().map_or(&self.shared.model, |towers| &towers.whole)
     }
 
+    /// Returns whether all towers of the model are tables of static embeddings
+    /// ([`InferenceModel::is_static`]).
+    pub fn is_static(&self) -> bool {
+        self.whole().is_static()
+    }
+
     /// Summary of the model with all of its towers.
     pub fn summary(&self) -> ModelSummary {
         self.whole().summary()

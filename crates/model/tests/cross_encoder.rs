@@ -322,7 +322,11 @@ fn a_model_of_another_task_is_refused_with_the_remedy() {
 fn malformed_heads_are_refused_by_field() {
     let config = "config.json";
     let cases = [
-        ((config, "id2label", json!({"0": "a", "1": "b"})), "tensor `classifier.weight` has the shape [1, 16], but"),
+        (
+            (config, "id2label", json!({"0": "a", "1": "b"})),
+            "tensor `classifier.weight` has the shape [1, 16], but `config.json` asks for [2, 16], a row for each \
+             label in `id2label`",
+        ),
         ((config, "id2label", json!({"1": "a"})), "field `id2label`"),
         ((config, "id2label", json!(["a"])), "field `id2label`"),
         ((config, "id2label", json!({})), "there are 0 labels"),
@@ -343,6 +347,16 @@ fn malformed_heads_are_refused_by_field() {
         let error = error(folder.path());
         assert!(error.contains(expected), "{change:?}: {error}");
     }
+    let folder = changed("bert", &[]);
+    let weights = folder.path().join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    let name = b"classifier.weight";
+    let place = bytes.windows(name.len()).position(|part| part == name).unwrap();
+    bytes[place..place + name.len()].copy_from_slice(b"classifier.height");
+    std::fs::write(weights, bytes).unwrap();
+    let missing = error(folder.path());
+    assert!(missing.contains("tensor `classifier.weight` is missing; it belongs to the head"), "{missing}");
+    assert!(missing.contains("kind = \"cross_encoder\""), "{missing}");
     let folder = changed("bert", &[]);
     let modules = json!([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1", "type": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"}]);

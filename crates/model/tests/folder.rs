@@ -96,9 +96,17 @@ fn a_saved_configuration_names_a_model_and_no_path() {
 fn a_saved_model_replaces_an_older_one_but_nothing_else() {
     let target = tempfile::tempdir().unwrap();
     let saved = target.path().join("saved");
-    tiny().save(&saved, &[("old.txt", b"old")]).unwrap();
+    tiny().save(&saved, &[("blend.svg", b"old")]).unwrap();
+    std::fs::create_dir_all(saved.join("2_Dense")).unwrap();
+    for own in ["notes.txt", ".git/HEAD", "results/mine.json"] {
+        std::fs::create_dir_all(saved.join(own).parent().unwrap()).unwrap();
+        std::fs::write(saved.join(own), "mine").unwrap();
+    }
     tiny().save(&saved, &[]).unwrap();
-    assert!(!saved.join("old.txt").exists());
+    assert!(!saved.join("blend.svg").exists() && !saved.join("2_Dense").exists());
+    for own in ["notes.txt", ".git/HEAD", "results/mine.json"] {
+        assert_eq!(std::fs::read(saved.join(own)).unwrap(), b"mine", "{own}");
+    }
     let foreign = target.path().join("letters");
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("letter.txt"), "dear").unwrap();
@@ -302,7 +310,7 @@ fn an_order_of_poolings_that_flags_cannot_say_survives() {
 #[test]
 fn broken_folders_are_refused_with_file_field_and_remedy() {
     type Change = fn(&Path);
-    let cases: [(Change, &[&str]); 21] = [
+    let cases: [(Change, &[&str]); 23] = [
         (|f| std::fs::remove_file(f.join("config.json")).unwrap(), &["config.json", "fetch the model again"]),
         (|f| std::fs::write(f.join("config.json"), "{").unwrap(), &["config.json", "not valid JSON"]),
         (|f| std::fs::remove_file(f.join("tokenizer.json")).unwrap(), &["tokenizer.json", "no such file"]),
@@ -412,6 +420,18 @@ fn broken_folders_are_refused_with_file_field_and_remedy() {
                 std::fs::write(f.join("modules.json"), modules.to_string()).unwrap();
             },
             &["modules.json", "leads out of the folder"],
+        ),
+        (
+            |f| std::fs::write(f.join("sentence_bert_config.json"), r#"{"max_seq_length": 2}"#).unwrap(),
+            &["sentence_bert_config.json", "field `max_seq_length`", "leaves no room for a text", "use 3 or more"],
+        ),
+        (
+            |f| {
+                let mut settings = read_json(&f.join("tokenizer_config.json"));
+                settings["model_max_length"] = 2.into();
+                std::fs::write(f.join("tokenizer_config.json"), settings.to_string()).unwrap();
+            },
+            &["tokenizer_config.json", "field `model_max_length`", "leaves no room for a text"],
         ),
         (
             |f| std::fs::write(f.join("1_Pooling/config.json"), r#"{"pooling_mode": "attention"}"#).unwrap(),

@@ -111,6 +111,7 @@ fn every_form_of_folder_has_the_embeddings_of_the_reference() {
             for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
                 let model = open_for_inference(folder.path(), &context, precision, storage);
                 let encoder = TextEncoder::new(model, &context).unwrap();
+                assert!(encoder.is_static(), "{case}");
                 let rows = encoder.encode(&texts, Role::Document).unwrap();
                 for (ours, theirs) in rows.data().iter().zip(&expected) {
                     assert!((ours - theirs).abs() <= 1e-5 * theirs.abs().max(1.0), "{case}: {ours} {theirs}");
@@ -256,6 +257,10 @@ fn tables_that_do_not_fit_are_refused() {
         (vec![("embeddings", table(ROWS)), ("weights", f32_tensor(&[3], &[1.0; 3]))], "3 numbers for 2000 tokens"),
         (vec![("embeddings", table(ROWS)), ("weights", f32_tensor(&[ROWS], &[f32::NAN; ROWS]))], "not a number"),
         (vec![("embedding.weight", integers(1)), ("weights", f32_tensor(&[ROWS], &[1.0; ROWS]))], "rows and columns"),
+        (
+            vec![("embeddings", tensor("U8", &[ROWS, COLUMNS], vec![1; ROWS * COLUMNS]))],
+            "tensor `embeddings` is of type U8; expected F32, F16, BF16, F64 or I8",
+        ),
     ];
     for (tensors, expected) in cases {
         let error = message(&tensors);

@@ -23,8 +23,18 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, RequestError>
             return RequestError::new(ErrorKind::Syntax, reason);
         }
         let kind = if error.is_data() { ErrorKind::Invalid } else { ErrorKind::Syntax };
-        RequestError::new(kind, format!("the body is not what the route takes: {error}"))
+        RequestError::new(kind, format!("the body is not what the route takes: {}{error}", wrong_field::<T>(body)))
     })
+}
+
+/// Names the value of a body that the route does not take, followed by a colon; empty if it is the
+/// body as a whole. A body is read a second time only here, as paths cost time.
+fn wrong_field<T: DeserializeOwned>(body: &[u8]) -> String {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(error) if error.path().iter().next().is_some() => format!("`{}`: ", error.path()),
+        _ => String::new(),
+    }
 }
 
 /// Explains an error that is caused by the encoding of the body.

@@ -228,6 +228,9 @@ impl Arguments {
         if self.lazy_embeddings && self.optimizer != Optimizer::AdamW {
             return fault("lazy_embeddings", &true, "used together with the optimizer `adamw`");
         }
+        if self.lazy_embeddings && self.reproduce.is_some() {
+            return fault("lazy_embeddings", &true, "left out with `reproduce = \"3.0.1\"`, which is not lazy");
+        }
         self.groups.iter().enumerate().try_for_each(|(number, group)| group.check(number))?;
         if !(self.layer_decay > 0.0 && self.layer_decay <= 1.0) {
             return fault("layer_decay", &self.layer_decay, "above 0 and at most 1");
@@ -446,7 +449,11 @@ mod tests {
 
     #[test]
     fn invalid_values_are_named() {
-        let faults: [(&str, Arguments); 21] = [
+        let faults: [(&str, Arguments); 22] = [
+            (
+                "lazy_embeddings",
+                Arguments { lazy_embeddings: true, reproduce: Some(Version::V3_0_1), ..Arguments::default() },
+            ),
             ("mini_batch_size", Arguments { mini_batch_size: Some(0), ..Arguments::default() }),
             ("mini_batch_tokens", Arguments { mini_batch_tokens: Some(0), ..Arguments::default() }),
             ("ema_decay", Arguments { ema_decay: Some(1.0), ..Arguments::default() }),

@@ -35,7 +35,11 @@ pub enum TrainError {
         sampler: BatchSampler,
     },
     /// The data do not have the columns or labels that the loss requires.
-    #[error("the loss `{loss}` needs {needed}, but the data have {found}")]
+    #[error(
+        "the loss `{loss}` needs {needed}, but the data have {found}; {}name the columns to be read in `columns`, or \
+         choose another loss",
+        file.as_ref().map(|file| format!("correct {file}, ")).unwrap_or_default()
+    )]
     Columns {
         /// The loss.
         loss: String,
@@ -43,6 +47,8 @@ pub enum TrainError {
         needed: String,
         /// Columns and labels of the data.
         found: String,
+        /// The file, if it is known.
+        file: Option<Box<maana_data::Place>>,
     },
     /// A label has a value that the loss does not accept.
     #[error("{place}: the label is {value}, but the loss `{loss}` needs {needed}; correct it, or choose another loss")]
@@ -58,15 +64,27 @@ pub enum TrainError {
     },
     /// All rows have one class.
     #[error(
-        "all rows have the same label, but the loss `{loss}` compares texts of different classes; add rows of others"
+        "{file}: all rows have the same label (`{column}`), but the loss `{loss}` compares texts of different classes; \
+         add rows of others"
     )]
     OneClass {
+        /// The file.
+        file: maana_data::Place,
+        /// The column of labels.
+        column: String,
         /// The loss.
         loss: String,
     },
     /// All rows have one label.
-    #[error("all rows have the same label, from which the loss `{loss}` learns nothing; add rows with other labels")]
+    #[error(
+        "{file}: all rows have the same label (`{column}`), from which the loss `{loss}` learns nothing; add rows with \
+         other labels"
+    )]
     OneLabel {
+        /// The file.
+        file: maana_data::Place,
+        /// The column of labels.
+        column: String,
         /// The loss.
         loss: String,
     },

@@ -121,10 +121,14 @@ impl Evaluate {
         if let Some(folder) = &self.suite {
             return self.run_suite(folder, context);
         }
+        let of_suites = [("--chart", self.chart.is_some()), ("--precisions", !self.precisions.is_empty())];
+        if let Some((option, _)) = of_suites.iter().find(|(_, given)| *given) {
+            anyhow::bail!("{option} has an effect only with --suite");
+        }
         let recipe = self.recipe.as_deref().map(|path| LocatedRecipe::read(path, &[])).transpose()?;
         let choice = self.precision.precision;
         let model = crate::terminal::open_any(WeightStorage::Packed, &self.model, context, choice)?.model;
-        if choice.is_none() {
+        if choice.is_none() && !model.is_static() {
             crate::precision::suggest_faster_when_long();
         }
         let mut sets = self.sets(&classes(&model))?;

@@ -56,7 +56,7 @@ impl Info {
             ("folder", opened.resolved.folder.display().to_string()),
             ("architecture", summary.model_type.clone()),
             ("modules", summary.module_names()),
-            ("max_seq_length", format!("{} tokens", summary.max_seq_length)),
+            ("max_seq_length", summary.text_length()),
             ("layers × hidden × heads", format!("{} × {} × {}", summary.layers, summary.hidden_size, summary.heads)),
             ("vocabulary", summary.vocabulary.to_string()),
             ("parameters", format!("{:.1} million", summary.parameters as f64 / 1e6)),

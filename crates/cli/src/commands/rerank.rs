@@ -4,11 +4,12 @@ use crate::cross_encoder::{CrossEncoderArguments, print_truncated};
 use crate::precision::PrecisionArgument;
 use crate::store_arguments::{StoreModelArguments, encoder_for};
 use anyhow::{Result, bail};
-use maana::data::{DataError, Table};
+use maana::data::{Blanks, DataError};
 use maana::kernels::Context;
 use maana::model::CrossEncoder;
 use maana::rerank::{Reranked, RerankedHit, check_ranks, rerank, rerank_hits};
 use maana::search::{Found, SearchOptions, StoreLocation};
+use maana::texts::Columns;
 use std::path::{Path, PathBuf};
 
 /// Candidates of a search that are reranked by default.
@@ -110,12 +111,15 @@ impl Rerank {
 
 /// Reads all documents of a file, blank ones too; none of an empty file.
 fn read(path: &Path, column: Option<&str>) -> Result<Vec<String>> {
-    let table = match Table::open(path, None) {
+    let columns = Columns { text: column.map(str::to_owned), header: None };
+    let read = match maana::texts::read(path, &columns, &[], Blanks::Keep) {
         Err(DataError::NoRows { .. }) => return Ok(Vec::new()),
-        table => table?,
+        read => read?,
     };
-    let column = column.map_or_else(|| table.text_column(&[]), |name| Ok(name.to_owned()))?;
-    Ok(table.read(&[column])?.map(|record| record?.text(0)).collect::<Result<_, _>>()?)
+    if let Some(chosen) = &read.chosen {
+        errln!("note: {}: {chosen}; --column names another", path.display());
+    }
+    Ok(read.texts)
 }
 
 /// Returns the best hits of each query in the order of a cross-encoder's scores.

@@ -13,7 +13,9 @@ use std::time::Duration;
 /// Serve embeddings, similarities, search, labels and rankings over HTTP, for clients of OpenAI,
 /// text-embeddings-inference, Cohere and Jina
 #[derive(clap::Args)]
-#[command(after_help = "\
+#[command(
+    group = clap::ArgGroup::new("served").args(["model", "rerankers"]).required(true).multiple(true),
+    after_help = "\
 It prints `listening on http://…` when it takes requests; a page for people is at that address, the API at /docs. SIGTERM
 and Ctrl-C end it after the requests that have arrived are answered, a second Ctrl-C at once.
 
@@ -22,12 +24,12 @@ Examples:
   maana serve MODEL --index store --host 0.0.0.0 --keys keys.txt
   maana serve MODEL --index store --reranker rank=runs/rank/model
   maana serve news=runs/news/model --model small=sentence-transformers/all-MiniLM-L6-v2 --memory 2000000000
-  curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"Habari ya asubuhi\"}'")]
+  curl localhost:8080/v1/embeddings -H 'content-type: application/json' -d '{\"input\": \"Habari ya asubuhi\"}'"
+)]
 pub(crate) struct Serve {
     /// A folder, a name on the hub, or name@revision; NAME=MODEL sets its name in requests
     /// [default: its name on the hub or in its card, else the folder's]. A server with --reranker
     /// needs none
-    #[arg(required_unless_present = "rerankers")]
     model: Option<String>,
     /// A further model, read at its first request; repeatable
     #[arg(long = "model", value_name = "NAME=MODEL", requires = "model")]

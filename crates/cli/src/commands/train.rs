@@ -141,18 +141,23 @@ pub(super) fn run(
 
 /// Prints the measured blends, the chosen one marked, and the verdict.
 fn print_blends(blend: &BlendFacts) -> Result<()> {
-    let names: Vec<&str> = blend.metrics().collect();
-    outln!("blends  α      {}", names.join("  "))?;
+    outln!("{}\nverdict {}\n", blend_table(blend), blend.verdict_line())
+}
+
+/// Formats a line for each blend, below the names of the metrics.
+fn blend_table(blend: &BlendFacts) -> String {
+    /// Characters of a value.
+    const VALUE: usize = 6;
+    let width = |name: &str| name.chars().count().max(VALUE) + 2;
+    let head: String = blend.metrics().map(|name| format!("{name:<width$}", width = width(name))).collect();
+    let mut table = format!("blends  α      {}", head.trim_end());
     for (index, point) in blend.points.iter().enumerate() {
-        let cells: String = point
-            .values()
-            .zip(&names)
-            .map(|(value, name)| format!("{value:<width$.4}", width = name.chars().count() + 2))
-            .collect();
+        let cells = point.values().zip(blend.metrics());
+        let cells: String = cells.map(|(value, name)| format!("{value:<width$.4}", width = width(name))).collect();
         let mark = if index == blend.chosen { "←" } else { "" };
-        outln!("        {:<5}  {cells}{mark}", point.alpha)?;
+        table += &format!("\n        {:<5}  {cells}{mark}", point.alpha);
     }
-    outln!("verdict {}\n", blend.verdict_line())
+    table
 }
 
 /// Prints what blends with the base would give, if it was measured, and the command for one.
@@ -308,7 +313,24 @@ fn shown_label(label: &[f32]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use maana::card::{BlendFacts, BlendPoint, GuardFacts, Verdict};
     use maana::train::{Arguments, Plan};
+
+    #[test]
+    fn values_of_metrics_with_short_names_have_columns_of_their_own() {
+        let point = |alpha, value, loss| BlendPoint { alpha, value, guards: vec![loss], fallen: Vec::new() };
+        let blend = BlendFacts {
+            metric: "map".into(),
+            guards: vec![GuardFacts { name: "loss".into(), metric: "loss".into() }],
+            by_chance: false,
+            points: vec![point(0.0, 0.6261, 0.075), point(0.5, 0.75, 10.5)],
+            chosen: 1,
+            verdict: Verdict::Win,
+        };
+        let lines =
+            ["blends  α      map     loss", "        0      0.6261  0.0750  ", "        0.5    0.7500  10.5000 ←"];
+        assert_eq!(super::blend_table(&blend), lines.join("\n"));
+    }
 
     #[test]
     fn long_lists_of_moments_are_shortened() {

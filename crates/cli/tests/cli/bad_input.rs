@@ -128,7 +128,7 @@ fn recipes() {
     says(&set("training.keep_best=dim_64_ndcg"), &["dim_64_ndcg", "dim_64_cosine_ndcg@10"]);
     says(&set("data.columns=[\"positiv\",\"anchor\"]"), &["pairs.jsonl", "positiv", "positive"]);
     says(&set("data.train=[\"nowhere.jsonl\"]"), &["nowhere.jsonl"]);
-    says(&set("evaluation.retrieval=[\"nowhere\"]"), &["nowhere", "queries.jsonl"]);
+    says(&set("evaluation.retrieval=[\"nowhere\"]"), &["nowhere: No such file"]);
     says(&set("model.base=\"nowhere/at-all\""), &["nowhere/at-all"]);
     says(&set("evaluation.dims=[99]"), &["99", "64"]);
     let missing = fail(maana().args(["train", "nowhere.toml"]), 1);

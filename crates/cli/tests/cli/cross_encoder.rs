@@ -182,6 +182,9 @@ fn documents_of_a_file_are_reranked() {
         let scored = scored[number - 1]["score"].as_f64().unwrap() as f32;
         assert_eq!(hit["score"].as_f64().unwrap() as f32, scored);
     }
+    let run = command(&["rerank", &cross(), "habari", &rows]).output().unwrap();
+    let note = "rows.jsonl: reading the column `a`, not `b`; --column names another";
+    assert!(run.status.success() && text(&run.stderr).contains(note), "{}", text(&run.stderr));
     let table = succeed(&mut command(&["rerank", &cross(), "habari", &file, "-k", "2"]));
     assert_eq!(table.lines().count(), 2, "{table}");
     bench.write("nothing.txt", "");
@@ -298,10 +301,14 @@ fn a_model_of_the_other_task_is_named_with_the_remedy() {
         &["index", &cross(), &texts, "--out", &store],
         &["similarity", &cross(), "a", "b"],
         &["mine", &texts, "--model", &cross()],
+        &["serve", &cross(), "--port", "0"],
     ] {
         let error = fail(&mut command(words), 1);
         assert!(error.contains("cross-encoder") && error.contains("maana rerank"), "{words:?}: {error}");
+        assert!(error.contains("maana serve --reranker NAME=PATH"), "{words:?}: {error}");
     }
+    let error = fail(&mut command(&["serve"]), 2);
+    assert!(error.contains("MODEL") && error.contains("--reranker <NAME=MODEL>"), "{error}");
 }
 
 #[test]
@@ -309,12 +316,14 @@ fn wrong_requests_are_refused() {
     let bench = Bench::new();
     bench.write("one.jsonl", "{\"a\": \"x\", \"n\": 1}\n");
     bench.write("null.jsonl", "{\"a\": \"x\", \"b\": \"y\"}\n{\"a\": \"x\", \"b\": null}\n");
+    bench.write("lists.jsonl", "{\"query\": \"x\", \"documents\": [\"y\", \"z\"], \"label\": [1, 0]}\n");
     bench.write("two.txt", "habari\nmto\n");
     let path = |name: &str| bench.path(name).display().to_string();
     let classes = golden("cross/bert-classes").display().to_string();
     let (cross, two) = (cross(), path("two.txt"));
     let cases: &[(&[&str], &str)] = &[
         (&["score", &cross, &path("one.jsonl")], "there are the columns a, n; name them with --columns"),
+        (&["score", &cross, &path("lists.jsonl")], "documents (lists of texts: write a row for each of them), label"),
         (&["score", &cross, &path("one.jsonl"), "--columns", "a"], "--columns a: expected"),
         (&["score", &cross, &path("one.jsonl"), "--columns", "a,a"], "--columns a,a: expected"),
         (&["score", &cross, &path("one.jsonl"), "--columns", "a,b"], "`b`"),

@@ -182,8 +182,11 @@ fn labels_and_teachers_that_do_not_fit_are_refused_with_a_remedy() {
     refused(2, &none, &names("simcse"), "needs exactly 1 text column, but the data have 2 (text_0, text_1)");
     refused(2, &none, &names("gist_embed"), "needs at least 2 text columns and `guide`");
     refused(2, &|row| (row as f64 / 10.0).into(), &names("contrastive"), "rows.jsonl, row 2: the label is 0.1");
+    let grades = |row: usize| (row as f64 / 4.0).into();
+    refused(2, &grades, &names("cosine_similarity"), "row 6: the label is 1.25, but the loss");
+    refused(2, &grades, &names("cosine_similarity"), "needs a cosine from -1 to 1 (divide scores by");
     refused(1, &|row| (row as f64 / 2.0).into(), &names("batch_all_triplet"), "row 2: the label is 0.5, but the loss");
-    refused(1, &|_| 7.into(), &names("batch_all_triplet"), "all rows have the same label");
+    refused(1, &|_| 7.into(), &names("batch_all_triplet"), "rows.jsonl: all rows have the same label (`label`)");
     refused(1, &|_| "a".into(), &names("batch_all_triplet"), "the label `label` is a text, not a finite number");
     refused(
         3,
@@ -211,6 +214,7 @@ fn the_dev_loss_of_files_takes_rows_that_fit_the_loss_of_the_recipe() {
     assert!(error.contains("needs exactly 1 text column, but the data have 2"), "{error}");
     let error = fail(&mut evaluate(2, &names("triplet")), 1);
     assert!(error.contains("`triplet` needs exactly 3 text columns"), "{error}");
+    assert!(error.contains("rows.jsonl, name the columns to be read in `columns`, or choose another loss"), "{error}");
     let error = fail(&mut evaluate(2, &names("cosent")), 1);
     assert!(error.contains("`cosent` needs exactly 2 text columns and a label"), "{error}");
     let error = fail(&mut evaluate(2, &format!("{}\nnum_labels = 3", names("softmax"))), 1);

@@ -32,6 +32,7 @@ fn commands_use_the_tower_of_the_role_as_the_reference_does() {
     let modules =
         "Router (document: Transformer → Pooling → Normalize; query: Transformer → Pooling → Dense → Normalize)";
     assert!(info.contains(modules), "{info}");
+    assert!(info.contains("max_seq_length           document: 128 tokens; query: 20 tokens"), "{info}");
 
     let write = |name: &str, texts: &Value| {
         let rows = texts.as_array().unwrap().iter().map(|text| format!("{}\n", json!({"text": text})));

@@ -43,10 +43,18 @@ fn bench() -> Bench {
 fn a_table_from_scratch_trains_to_the_same_bits_for_any_number_of_threads_and_kills() {
     let bench = bench();
     let start = Instant::now();
-    succeed(&mut bench.train("whole"));
+    let shown = succeed(&mut bench.train("whole"));
+    assert!(!shown.contains("maana blend"), "a new table has no base to blend with: {shown}");
     let took = start.elapsed();
     let card = std::fs::read_to_string(bench.path("whole/model/README.md")).unwrap();
     assert!(card.contains("StaticEmbedding") && card.contains("MatryoshkaLoss"), "{card}");
+    assert!(card.contains("It was trained with Maana on") && !card.contains("Base model"), "{card}");
+    let made = succeed(command(&["train", "--from-card"]).arg(bench.path("whole/model/README.md")));
+    assert!(made.contains("kind = \"static\"") && made.contains("dimension = 32"), "{made}");
+    assert!(card.contains("- **Maximum sequence length:** no limit\n- **Output"), "{card}");
+    assert!(!card.contains("truncated;") && !card.contains("2147483647"), "{card}");
+    let report = std::fs::read_to_string(bench.path("whole/report.html")).unwrap();
+    assert!(report.contains("no limit") && !report.contains("2,147,483,647"), "{report}");
     let recipe = bench.path("recipe.toml").display().to_string();
     let one = bench.path("one").display().to_string();
     succeed(&mut command(&["train", &recipe, "--out", &one, "--threads", "1"]));
@@ -110,6 +118,9 @@ fn a_distilled_model_works_in_every_command_that_embeds() {
     let model = out("trained");
     let shown = succeed(&mut command(&["info", &model]));
     assert!(shown.contains("static") && shown.contains("StaticEmbedding → Normalize"), "{shown}");
+    assert!(shown.contains("max_seq_length           no limit"), "{shown}");
+    let inspected = succeed(&mut command(&["inspect", pairs, "--model", &model]));
+    assert!(inspected.contains("in tokens: ") && !inspected.contains("longer than"), "{inspected}");
     succeed(&mut command(&["similarity", &model, "the king", "the house"]));
     let embeddings = out("embeddings.npy");
     let encode = ["encode", &model, "--input", pairs, "--column", "anchor", "--output", &embeddings, "--dim", "8"];
@@ -120,10 +131,21 @@ fn a_distilled_model_works_in_every_command_that_embeds() {
     succeed(&mut command(&["index", &model, pairs, "--text", "positive", "--out", &store]));
     let hits = succeed(&mut command(&["search", &store, "the house of the king"]));
     assert!(!hits.is_empty());
-    let wrong =
-        ["distill-static", base, "--texts", pairs, "--column", "anchor", "--dimension", "0", "--out", &out("x")];
-    let error = fail(&mut command(&wrong), 1);
-    assert!(error.contains("dimension is 0"), "{error}");
+    for (option, value, expected) in [
+        ("--dimension", "0", "expected 1 or more"),
+        ("--sif", "-1", "expected 0 (equal weights), or a number above 0 and below 1"),
+        ("--sif", "nan", "expected 0 (equal weights)"),
+        ("--learning-rate", "0", "expected a number above 0"),
+    ] {
+        let wrong = ["distill-static", base, "--texts", pairs, "--out", &out("x"), option, value];
+        let error = fail(&mut command(&wrong), 2);
+        assert!(error.contains(&format!("'{value}' for '{option}")) && error.contains(expected), "{error}");
+    }
     let error = fail(&mut command(&["distill-static", &model, "--texts", pairs, "--out", &model]), 1);
     assert!(error.contains("this is the encoder"), "{error}");
+    // Before anything is computed.
+    for (place, expected) in [("plain", "a model is there already"), ("dev", "is not a model folder")] {
+        let error = fail(&mut command(&["distill-static", base, "--texts", "none.txt", "--out", &out(place)]), 1);
+        assert!(error.contains(expected), "{error}");
+    }
 }

@@ -770,7 +770,7 @@ fn each_kind_of_set_is_evaluated_by_its_columns_or_by_name() {
     let mut loss = command(&["evaluate", "--kind", "loss"]);
     loss.arg(golden("tiny-bert")).arg(bench.path("pairs.jsonl")).args(["--columns", "positive,anchor"]);
     let error = fail(&mut loss, 1);
-    assert!(error.contains("recipe"), "{error}");
+    assert!(error.contains("give it with --recipe FILE"), "{error}");
     let table = succeed(loss.arg("--recipe").arg(bench.path("recipe.toml")));
     assert!(table.lines().any(|line| line.starts_with("loss")), "{table}");
 

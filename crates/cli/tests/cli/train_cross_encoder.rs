@@ -172,7 +172,7 @@ fn settings_and_data_that_do_not_fit_a_cross_encoder_are_named() {
     write_data(&bench);
     write_rows(&bench, "equal.jsonl", (0..8).map(|row| json!({"a": text(row), "b": text(row + 3), "label": 1})));
     let cases: [(&str, &str, &str, &[&str], &str); 11] = [
-        ("equal.jsonl", ENTROPY, "", &[], "all rows have the same label"),
+        ("equal.jsonl", ENTROPY, "", &[], "equal.jsonl: all rows have the same label (`label`)"),
         (
             "classes.jsonl",
             "name = \"cross_entropy\"",
@@ -209,6 +209,7 @@ fn settings_and_data_that_do_not_fit_a_cross_encoder_are_named() {
     let shown = bench.train("short").arg("--dry-run").output().unwrap();
     let notes = String::from_utf8_lossy(&shown.stderr).into_owned();
     assert!(notes.contains("pairs have 8 tokens or more, to which pairs are cut"), "{notes}");
+    assert!(notes.contains("[model] max_seq_length changes this"), "{notes}");
     let triplet = "[[evaluation.sets]]\nname = \"t\"\nkind = \"triplet\"\nfiles = [\"triplets.jsonl\"]\n";
     write_recipe(&bench, "pairs.jsonl", ENTROPY, "", "", triplet);
     let error = fail(&mut bench.train("triplet"), 1);

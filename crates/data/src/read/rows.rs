@@ -17,6 +17,11 @@ impl Column {
     pub fn holds_texts(&self) -> bool {
         self.kind == Kind::Text
     }
+
+    /// Returns true if the column holds lists of texts.
+    pub fn holds_lists(&self) -> bool {
+        matches!(self.kind, Kind::List(_))
+    }
 }
 
 /// One row, with its values in the order of the requested columns.

@@ -41,7 +41,11 @@ impl Table {
             return Self::from_reader("standard input", Box::new(BufReader::new(std::io::stdin())));
         }
         let name = path.display().to_string();
-        let format = Format::of(path).ok_or_else(|| DataError::UnknownExtension { path: name.clone() })?;
+        let Some(format) = Format::of(path) else {
+            // What does not exist has no content that its name could say.
+            std::fs::metadata(path).map_err(|source| DataError::Io { path: name.clone(), source })?;
+            return Err(DataError::UnknownExtension { path: name });
+        };
         let columns = match (format, header) {
             (Format::Csv { separator }, Some(header)) => {
                 Csv::open(Source::open(path)?, separator, Some(header))?.columns(usize::MAX)?

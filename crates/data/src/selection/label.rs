@@ -24,7 +24,9 @@ pub(super) fn numbers(
             return Err(DataError::NoSuchClass { place: place(), column, found: found.into(), known: known.into() });
         }
     }
-    let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found };
+    // A number in a field of CSV is a text as well.
+    let is_text = matches!(value, Value::Text(text) if !text.trim().is_empty() && text.trim().parse::<f64>().is_err());
+    let bad = |found: String| DataError::BadLabel { place: place(), column: column.into(), found, is_text };
     let digits = match value {
         Value::Truth(truth) => return Ok(vec![f32::from(u8::from(*truth))]),
         Value::Number(digits) => digits,

@@ -38,7 +38,7 @@ pub(super) fn render(method: &Method, parts: &[Part], model: &ModelSummary) -> S
         "dimension": model.dimension,
         "labels": model.labels.join(", "),
         "pipeline_tag": pipeline_tag(model.labels.len()),
-        "max_seq_length": model.max_seq_length,
+        "max_seq_length": model.longest_text(),
         "version": env!("CARGO_PKG_VERSION"),
     });
     markdown()

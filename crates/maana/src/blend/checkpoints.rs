@@ -26,7 +26,9 @@ pub fn last_checkpoints(run: &Path, count: usize) -> Result<Vec<PathBuf>, BlendE
             wanted: count,
             remedy: match all {
                 0 => "name the folder of a run of `maana train`",
-                _ => "ask for fewer; a run keeps more with a larger save_total_limit",
+                _ => {
+                    "ask for fewer; a run has more with more epochs, `save_every` or `evaluate`, and a `save_total_limit` that keeps them"
+                }
             },
         }),
         all => Ok(found.split_off(all - count).into_iter().map(|(_, path)| path).collect()),

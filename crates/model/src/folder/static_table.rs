@@ -4,7 +4,7 @@
 
 use super::weight_files::WeightFiles;
 use crate::encoders::TABLE;
-use crate::weights::to_floats;
+use crate::weights::{is_floating, to_floats};
 use crate::{EncoderConfig, ModelError};
 use maana_kernels::Context;
 use safetensors::Dtype;
@@ -39,10 +39,11 @@ impl StaticTable {
 
     /// Reads the shape of the table in a folder.
     pub(super) fn read(folder: &Path) -> Result<Self, ModelError> {
-        let files = Self::open(folder)?;
+        let files = WeightFiles::open(folder, "")?;
         let path = files.files()[0].path();
         let invalid = |reason: String| ModelError::invalid(path, reason);
-        let (dtype, shape) = files.type_and_shape(TABLE).ok_or_else(|| {
+        let name = if files.type_and_shape(TABLE).is_some() { TABLE } else { MODEL2VEC_TABLE };
+        let (dtype, shape) = files.type_and_shape(name).ok_or_else(|| {
             invalid(format!(
                 "tensor `{TABLE}` (or `{MODEL2VEC_TABLE}`) is missing; this is no table of static embeddings"
             ))
@@ -50,6 +51,9 @@ impl StaticTable {
         let [rows, columns] = *shape else {
             return Err(invalid(format!("the table has the shape {shape:?}; expected rows and columns")));
         };
+        if !is_floating(dtype) && dtype != Dtype::I8 {
+            return Err(invalid(wrong_type(name, dtype)));
+        }
         let length = |name: &str| match files.type_and_shape(name) {
             Some((_, [length])) => Ok(Some(*length)),
             Some((_, other)) => {
@@ -85,9 +89,7 @@ impl StaticTable {
         let path = files.files()[0].path();
         let invalid = |reason: String| ModelError::invalid(path, reason);
         let (dtype, bytes) = files.bytes(TABLE)?;
-        let table = numbers(dtype, &bytes).ok_or_else(|| {
-            invalid(format!("tensor `{TABLE}` is of type {dtype:?}; expected F32, F16, BF16, F64 or I8"))
-        })?;
+        let table = numbers(dtype, &bytes).ok_or_else(|| invalid(wrong_type(TABLE, dtype)))?;
         let mapping = match files.type_and_shape(MAPPING) {
             None => None,
             Some(_) => {
@@ -132,6 +134,11 @@ impl StaticTable {
     pub(super) fn knows(name: &str) -> bool {
         [TABLE, MAPPING, WEIGHTS].contains(&name)
     }
+}
+
+/// Describes the fault of a table of another type.
+fn wrong_type(name: &str, dtype: Dtype) -> String {
+    format!("tensor `{name}` is of type {dtype:?}; expected F32, F16, BF16, F64 or I8")
 }
 
 /// Returns the values of a tensor of floats or of int8.

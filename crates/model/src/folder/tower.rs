@@ -211,7 +211,17 @@ impl TowerParts {
     ) -> Result<ModelSpec, ModelError> {
         notices.extend(self.notice_of_unused(&loaded.unused));
         let max_seq_length = self.max_seq_length(&tokenizer, notices);
-        self.task.check_length(&tokenizer, max_seq_length)?;
+        self.task.check_length(&tokenizer, max_seq_length).map_err(|error| {
+            let longest = self.config.longest();
+            let (path, field) = match (self.max_seq_length, tokenizer.max_length()) {
+                (Some(_), _) => (sentence_config_path(&self.own), "max_seq_length"),
+                (None, Some(tokens)) if tokens < longest => {
+                    (self.tokenizer.join("tokenizer_config.json"), "model_max_length")
+                }
+                (None, _) => (self.transformer.join("config.json"), "max_position_embeddings"),
+            };
+            ModelError::invalid(path, format!("field `{field}`: {error}"))
+        })?;
         let new_head = loaded.modules.is_new_head();
         let origin = Origin {
             config: self.config_json,

@@ -136,14 +136,16 @@ impl WeightFiles {
     fn place(&self, wanted: &Tensor) -> Result<&Place, ModelError> {
         let name = &wanted.name;
         let place = self.find(name).ok_or_else(|| {
-            let reason = format!("tensor `{name}` is missing; `config.json` and weights do not belong together");
-            ModelError::invalid(self.files[0].path(), reason)
+            let reason = if is_of_head(name) { NO_HEAD } else { "`config.json` and weights do not belong together" };
+            ModelError::invalid(self.files[0].path(), format!("tensor `{name}` is missing; {reason}"))
         })?;
         let path = self.files[place.file].path();
         let StoredTensor { dtype, shape: found, .. } = &place.tensor;
         if *found != wanted.shape {
             let wanted = &wanted.shape;
-            let reason = format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}");
+            let remedy = if is_of_labels(name) { OTHER_LABELS } else { "" };
+            let reason =
+                format!("tensor `{name}` has the shape {found:?}, but `config.json` asks for {wanted:?}{remedy}");
             return Err(ModelError::invalid(path, reason));
         }
         if !is_floating(*dtype) {
@@ -182,6 +184,24 @@ impl WeightFiles {
         carried.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(carried)
     }
+}
+
+/// Reason and remedy where the head of a cross-encoder is missing.
+const NO_HEAD: &str = "it belongs to the head of a cross-encoder; copy the whole model again, or give a model without \
+                       a head to a recipe with `[model] kind = \"cross_encoder\"`, which trains a new head";
+
+/// Remedy where the head of a cross-encoder has another number of labels.
+const OTHER_LABELS: &str = ", a row for each label in `id2label` (or `num_labels`); correct these, or give a model \
+                            without a head to a recipe with `[model] kind = \"cross_encoder\"`, which trains a new one";
+
+/// Returns whether a tensor that a model computes with belongs to the head of a cross-encoder.
+fn is_of_head(name: &str) -> bool {
+    ["pooler.", "classifier.", "pre_classifier.", "head."].iter().any(|head| name.starts_with(head))
+}
+
+/// Returns whether a tensor of a head has a row for each label.
+fn is_of_labels(name: &str) -> bool {
+    name.starts_with("classifier.") && !name.starts_with("classifier.dense.")
 }
 
 /// Returns whether an unused tensor is part of the encoder and not of a head.

@@ -221,6 +221,29 @@ fn errors_have_the_form_of_each_api() {
 }
 
 #[test]
+fn values_of_the_wrong_type_are_named() {
+    let server = Server::with_reranker(|_| {});
+    for (path, body, status, field) in [
+        ("/rerank", json!({"query": "a", "texts": "a"}), 422, "`texts`: invalid type: string \"a\""),
+        ("/rerank", json!({"query": "a", "texts": ["a", 1]}), 422, "`texts[1]`: invalid type: integer `1`"),
+        ("/v1/rerank", json!({"query": ["a"], "documents": ["a"]}), 400, "`query`: invalid type: sequence"),
+        ("/v1/rerank", json!({"query": "a", "documents": ["a", {"text": 5}]}), 400, "`documents[1]`: the `text`"),
+        ("/predict", json!({"inputs": 1}), 422, "`inputs`: invalid type: integer `1`"),
+        ("/predict", json!({"inputs": [["a"], [1]]}), 422, "`inputs[1]`: a string, or a list of one or two strings"),
+        ("/embed", json!({"inputs": ["a", null]}), 422, "`inputs[1]`: invalid type: null"),
+        ("/embed", json!({"inputs": "a", "truncate": "yes"}), 422, "`truncate`: invalid type: string \"yes\""),
+        ("/tokenize", json!({"inputs": [1]}), 422, "`inputs`: expected a string or a list of strings"),
+        ("/v1/embeddings", json!({"input": {"text": "a"}}), 400, "`input`: invalid type: map"),
+        ("/v1/embeddings", json!({"input": "a", "dimensions": -1}), 400, "`dimensions`: invalid value: integer `-1`"),
+        ("/similarity", json!({"inputs": {"sentences": ["a"]}}), 422, "`inputs`: missing field `source_sentence`"),
+        ("/embed", json!({}), 422, "takes: missing field `inputs`"),
+    ] {
+        let error = server.post(path, &body.to_string()).json(status).to_string().replace("\\\"", "\"");
+        assert!(error.contains(field) && error.contains(" at line 1 column "), "{path} {body}: {error}");
+    }
+}
+
+#[test]
 fn embedders_and_rerankers_are_found_by_their_names() {
     let server = Server::with_reranker(|settings| settings.rerankers.push(cross_encoder("bert-classes")));
     let embed =

@@ -49,7 +49,7 @@ impl LossArguments {
             return Err(invalid("distance_metric", &"manhattan", "`cosine` or `euclidean` for this loss"));
         }
         if self.teacher_columns.is_some() && self.teacher.is_none() {
-            return Err(invalid("teacher_columns", &self.teacher_columns, "given together with `teacher`"));
+            return Err(named("teacher_columns", &self.teacher_columns, "given together with `teacher`"));
         }
         self.check_trained_layer()?;
         self.check_adaptive_layers()?;
@@ -164,10 +164,10 @@ impl LossArguments {
         if let Some(directions) = &self.directions {
             if !directions.contains(&Direction::QueryToDoc) {
                 let wanted = "a list with `query_to_doc`, which compares queries with their positives";
-                return Err(invalid("directions", directions, wanted));
+                return Err(named("directions", directions, wanted));
             }
             if (1..directions.len()).any(|place| directions[..place].contains(&directions[place])) {
-                return Err(invalid("directions", directions, "a list without repetitions"));
+                return Err(named("directions", directions, "a list without repetitions"));
             }
             let ill_defined =
                 |direction: &Direction| matches!(direction, Direction::QueryToQuery | Direction::DocToDoc);
@@ -180,7 +180,7 @@ impl LossArguments {
             (_, Some(strength)) if !(strength.is_finite() && strength > 0.0) => {
                 Err(invalid("hardness_strength", &strength, "a finite number above 0"))
             }
-            (Some(mode), None) => Err(invalid("hardness_mode", &mode, "given together with `hardness_strength`")),
+            (Some(mode), None) => Err(named("hardness_mode", &mode, "given together with `hardness_strength`")),
             (None, Some(strength)) => {
                 Err(invalid("hardness_strength", &strength, "given together with `hardness_mode`"))
             }
@@ -221,4 +221,9 @@ impl LossArguments {
 
 fn invalid(field: &str, value: &dyn std::fmt::Debug, wanted: &str) -> TrainError {
     TrainError::argument(field, format!("{value:?}"), wanted)
+}
+
+/// As [`invalid`], for a value with names, which are those of recipes.
+fn named(field: &str, value: &impl serde::Serialize, wanted: &str) -> TrainError {
+    TrainError::argument(field, serde_json::json!(value), wanted)
 }

@@ -26,7 +26,7 @@ impl Loss for CosineSimilarity {
     }
 
     fn needs(&self) -> Needs {
-        Needs { columns: 2..=2, labels: Labels::Score, columns_alone: 2 }
+        Needs { columns: 2..=2, labels: Labels::Cosine, columns_alone: 2 }
     }
 
     fn describe(&self) -> LossSummary {

@@ -1,7 +1,7 @@
 //! Columns and labels that a loss requires, and the checks of the data before a run.
 
 use crate::error::TrainError;
-use maana_data::Source;
+use maana_data::{Place, Source};
 use std::ops::RangeInclusive;
 
 /// Columns and labels that a loss requires.
@@ -27,6 +27,8 @@ pub enum Labels {
     Score,
     /// A number for two columns; for more it may be absent.
     ScoreOfPairs,
+    /// A cosine: a number from −1 to 1.
+    Cosine,
     /// 1 or 0.
     Binary,
     /// A class: a whole number.
@@ -59,6 +61,9 @@ const MAX_CLASS: f32 = 16_777_216.0;
 /// Distance from 1 that the sum of probabilities may have.
 const SHARES_TOLERANCE: f32 = 1e-3;
 
+/// Distance from the range −1 to 1 that cosines may have, because they were rounded.
+const COSINE_TOLERANCE: f32 = 1e-3;
+
 impl Labels {
     /// Returns a description of the label for `columns` text columns.
     fn describe(self, columns: usize) -> Option<String> {
@@ -67,6 +72,7 @@ impl Labels {
             Self::Unused | Self::Optional => return None,
             Self::ScoreOfPairs if columns > 2 => return None,
             Self::Score | Self::ScoreOfPairs => "a label".into(),
+            Self::Cosine => "a label from -1 to 1".into(),
             Self::Binary => "a label of 0 or 1".into(),
             Self::Class => "a label that is a whole number, the class".into(),
             Self::Margins if negatives == 1 => {
@@ -106,6 +112,7 @@ impl Labels {
             Self::ScoreOfPairs if columns > 2 => length <= 1,
             Self::Score
             | Self::ScoreOfPairs
+            | Self::Cosine
             | Self::Binary
             | Self::Class
             | Self::Share
@@ -138,17 +145,21 @@ impl Needs {
         };
         let number = if most == usize::MAX { format!("at least {number}") } else { format!("exactly {number}") };
         let described = if fits { columns.len() } else { least };
-        let labels = self.labels.describe(described).map_or(String::new(), |labels| format!(" and {labels}"));
-        let label = match label_length {
-            0 => "no label".to_string(),
-            1 => "a label".to_string(),
-            length => format!("a label of {length} numbers"),
+        let found = format!("{} ({})", columns.len(), columns.join(", "));
+        // A label for the columns that the data have, such as a teacher's, is no fault of its own.
+        let of_found = label_length > 0 && self.labels.accepts(columns.len(), label_length);
+        let (needed, found) = match self.labels.describe(described) {
+            Some(labels) if !of_found && !self.labels.accepts(described, label_length) => {
+                let label = match label_length {
+                    0 => "no label".to_string(),
+                    1 => "a label".to_string(),
+                    length => format!("a label of {length} numbers"),
+                };
+                (format!("{number} and {labels}"), format!("{found} and {label}"))
+            }
+            _ => (number, found),
         };
-        Err(TrainError::Columns {
-            loss: loss.to_string(),
-            needed: format!("{number}{labels}"),
-            found: format!("{} ({}) and {label}", columns.len(), columns.join(", ")),
-        })
+        Err(TrainError::Columns { loss: loss.to_string(), needed, found, file: None })
     }
 
     /// Checks columns and labels of the data, including the value of every single label.
@@ -156,7 +167,12 @@ impl Needs {
     /// # Errors
     /// If the loss with the name `loss` does not accept them.
     pub fn check_data(&self, loss: &str, source: &dyn Source) -> Result<(), TrainError> {
-        self.check(loss, source.columns(), source.label_length())?;
+        self.check(loss, source.columns(), source.label_length()).map_err(|error| match error {
+            TrainError::Columns { loss, needed, found, .. } => {
+                TrainError::Columns { loss, needed, found, file: Some(file_of(source).into()) }
+            }
+            other => other,
+        })?;
         self.check_lists(loss, source)?;
         let scores = source.scores();
         let label = |row: usize, needed: &'static str| TrainError::Label {
@@ -167,6 +183,10 @@ impl Needs {
         };
         let find = |wrong: &dyn Fn(f32) -> bool| scores.iter().position(|&score| wrong(score));
         match self.labels {
+            Labels::Cosine => match find(&|score| score.abs() > 1.0 + COSINE_TOLERANCE) {
+                Some(row) => Err(label(row, "a cosine from -1 to 1 (divide scores by the largest possible one)")),
+                None => Ok(()),
+            },
             Labels::Binary => match find(&|score| score != 0.0 && score != 1.0) {
                 Some(row) => Err(label(row, "0 or 1")),
                 None => Ok(()),
@@ -174,7 +194,8 @@ impl Needs {
             Labels::Class => match find(&|score| score.fract() != 0.0 || score.abs() > MAX_CLASS) {
                 Some(row) => Err(label(row, "a whole number, the class of the text")),
                 None if scores.windows(2).all(|pair| pair[0] == pair[1]) => {
-                    Err(TrainError::OneClass { loss: loss.to_string() })
+                    let (file, column) = (file_of(source), label_column(source));
+                    Err(TrainError::OneClass { file, column, loss: loss.to_string() })
                 }
                 None => Ok(()),
             },
@@ -225,7 +246,10 @@ impl Needs {
             }
             _ => true,
         };
-        if found { Ok(()) } else { Err(TrainError::OneLabel { loss: loss.to_string() }) }
+        if found {
+            return Ok(());
+        }
+        Err(TrainError::OneLabel { file: file_of(source), column: label_column(source), loss: loss.to_string() })
     }
 
     /// Checks that lists of documents meet a loss of lists.
@@ -238,15 +262,27 @@ impl Needs {
                          list of numbers, one for each document"
                     .into(),
                 found: format!("one document in each row ({})", columns()),
+                file: Some(file_of(source).into()),
             }),
             (Labels::Documents | Labels::Optional, _) | (_, false) => Ok(()),
             (_, true) => Err(TrainError::Columns {
                 loss: loss.to_string(),
                 needed: "one text in each column".into(),
                 found: format!("lists of texts ({})", columns()),
+                file: Some(file_of(source).into()),
             }),
         }
     }
+}
+
+/// Returns the file of the first row.
+fn file_of(source: &dyn Source) -> Place {
+    if source.is_empty() { Place::File("the data".into()) } else { source.place(0).of_file() }
+}
+
+/// Returns the name of the column of labels; labels of a teacher have none.
+fn label_column(source: &dyn Source) -> String {
+    source.label_column().unwrap_or("label").to_owned()
 }
 
 /// Checks that the labels of all rows are probabilities.

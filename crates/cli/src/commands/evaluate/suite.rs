@@ -20,7 +20,7 @@ impl Evaluate {
         let (mut runs, mut sets, mut first_stage) = (Vec::new(), Vec::new(), None);
         for choice in precisions {
             let model = crate::terminal::open_any(WeightStorage::Packed, &self.model, context, choice)?.model;
-            if choice.is_none() {
+            if choice.is_none() && !model.is_static() {
                 crate::precision::suggest_faster_when_long();
             }
             let precision = model.precision().name().to_owned();
