@@ -166,7 +166,8 @@ mod tests {
             let kind = argument.get_value_parser().type_id();
             if fractions.iter().any(|fraction| kind == *fraction) {
                 let name = format!("{command} --{}", argument.get_id());
-                assert!(argument.is_allow_negative_numbers_set(), "{name}: -1 is read as an option");
+                let is_read = argument.is_allow_negative_numbers_set() || argument.is_allow_hyphen_values_set();
+                assert!(is_read, "{name}: -1 is read as an option");
                 found.push(name);
             }
         });

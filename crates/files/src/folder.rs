@@ -34,12 +34,12 @@ impl NewFolder {
         self.unfinished.path()
     }
 
-    /// Copies what an earlier folder has and this one lacks, if `keeps` says so of its name. Names that
-    /// are not UTF-8 are kept.
+    /// Copies what an earlier folder has and this one lacks, if `keeps` says so of its name. Names
+    /// that are not UTF-8 are kept.
     ///
     /// # Errors
-    /// If the disk is full, the system refuses it, or there is something else than files, folders and
-    /// links.
+    /// If the disk is full, the system refuses it, or there is something else than files, folders
+    /// and links.
     pub fn keep(&self, keeps: impl Fn(&str) -> bool) -> io::Result<()> {
         if !self.target.is_dir() {
             return Ok(());

@@ -30,6 +30,7 @@ pub use sets::{FirstRow, PreparedSet};
 use crate::card::CardFacts;
 use crate::recipe::ModelKind;
 use blending::Blended;
+use folder::MeasuredSets;
 use maana_eval::Scores;
 use maana_files::hex;
 use maana_kernels::Context;
@@ -89,9 +90,11 @@ pub fn finetune(
     }
     let guards = prepared.guards.iter().flat_map(|guards| guards.own.fingerprints());
     let guards = guards.map(|(name, fingerprint)| (format!("guard {name}"), fingerprint));
-    folder.check_sets(prepared.measures.fingerprints().chain(guards).collect(), resume)?;
+    let sets = prepared.measures.fingerprints().chain(guards);
+    let sets = MeasuredSets::new(&prepared.located.recipe.evaluation, sets);
+    let has_measured = folder.has_measured(&sets, resume)?;
     let before = match folder.read_scores("before")? {
-        Some(scores) if resume && folder.began_with(&prepared.located.recipe.evaluation) => scores,
+        Some(scores) if has_measured => scores,
         _ => match prepared.evaluate(&prepared.model, context, stop, START)? {
             Some(scores) => scores,
             None => return Ok(stopped_before()),

@@ -171,7 +171,7 @@ fn cross_encoders_are_refused_on_sets_of_other_kinds() {
             "not measured on sets of the kind triplet, but on those of the kinds similarity, binary",
         ),
         (&one, Kind::Classification, &pairs("0"), "with one use binary"),
-        (&three, Kind::Binary, &pairs("0"), "the model has 3 labels"),
+        (&three, Kind::Binary, &(pairs("0") + &pairs("1")), "the model has 3 labels"),
         (&three, Kind::Classification, &pairs("3"), "a label is the class 3, but the model has 3 labels, 0 to 2"),
         (&one, Kind::Loss, &pairs("1"), "with the loss of a recipe"),
     ] {

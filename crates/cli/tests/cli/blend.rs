@@ -432,7 +432,8 @@ fn falls_within_chance_are_accepted_and_described() {
     let recipe = std::fs::read_to_string(bench.path("recipe.toml")).unwrap();
     let sts = "guard = [\"sts.jsonl\"]";
     bench.write("recipe.toml", &recipe.replace("guard = [\"dev\", \"other\"]", sts));
-    bench.write("sts.jsonl", "{\"sentence1\": \"a\", \"sentence2\": \"b\", \"score\": 0.5}\n");
+    let scored = |score: &str| format!("{{\"sentence1\": \"a\", \"sentence2\": \"b\", \"score\": {score}}}\n");
+    bench.write("sts.jsonl", &(scored("0.5") + &scored("1")));
     let error = fail(&mut bench.train("scored"), 1);
     assert!(error.contains("`sts` is of the kind similarity; set tolerance to a number"), "{error}");
 }

@@ -301,6 +301,9 @@ fn a_run_measures_sets_of_every_kind_and_resumes_to_the_same_bits() {
     assert!(weights("whole") == weights("parts"), "other bits after a kill");
     let error = fail(bench.train("parts").args(["--resume", "--set", "evaluation.split=20"]), 1);
     assert!(error.contains("`rows` was 135 and is now 130"), "{error}");
+    // The refused call has measured other sets, of which nothing is taken.
+    succeed(bench.train("parts").arg("--resume"));
+    assert_eq!(std::fs::read_to_string(bench.path("parts/evaluation/before.json")).unwrap(), before);
 }
 
 const KEEP_BEST: &str = "keep_best = [\"dim_16_cosine_ndcg@10\", \"sts_dim_64_spearman_cosine\"]\n\

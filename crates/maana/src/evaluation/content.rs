@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(set.relevant[1].documents, [0]);
     }
 
-    /// Correlations with equal scores are not numbers, and thresholds without one side mean nothing.
+    /// Correlations with equal scores are not numbers; thresholds without one side mean nothing.
     #[test]
     fn labels_that_are_all_equal_are_refused() {
         for kind in [Kind::Similarity, Kind::Binary] {

@@ -107,7 +107,7 @@ mod tests {
             Content::Binary { pairs: pairs(&["a"], &["b"]), alike: vec![false] },
             Content::Classification { pairs: pairs(&["a"], &["b"]), classes: vec![2] },
             Content::Triplet([texts(&["a"]), texts(&["b"]), texts(&["c"])]),
-            Content::Translation { pairs: pairs(&["a"], &["b"]), has_roles: true },
+            Content::Translation { pairs: pairs(&["c"], &["b"]), has_roles: true },
             mining(&[(0, 1)]),
             mining(&[(0, 2)]),
             labels(&["x", "y"]),

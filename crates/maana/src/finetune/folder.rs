@@ -9,6 +9,8 @@ use crate::report;
 use maana_eval::Scores;
 use maana_files::FileError;
 use maana_model::TrainingModel;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -19,6 +21,26 @@ const LOCK: &str = "lock";
 /// Locks the folder of a run until it is dropped or the process ends.
 pub(super) struct RunLock {
     _file: Option<File>,
+}
+
+/// The sets that a run measures: `[evaluation]`, and the fingerprint of the content of each set and
+/// guard by kind and name.
+#[derive(Serialize, Deserialize)]
+pub(super) struct MeasuredSets {
+    evaluation: Value,
+    sets: BTreeMap<String, String>,
+}
+
+impl MeasuredSets {
+    pub(super) fn new(evaluation: &EvaluationTable, sets: impl Iterator<Item = (String, String)>) -> Self {
+        Self { evaluation: json!(evaluation), sets: sets.collect() }
+    }
+
+    /// Returns the names of the sets whose content is another one now.
+    fn changed<'a>(&self, now: &'a Self) -> Vec<&'a str> {
+        let is_other = |(name, now): &(&String, &String)| self.sets.get(*name).is_some_and(|then| then != *now);
+        now.sets.iter().filter(is_other).map(|(name, _)| name.as_str()).collect()
+    }
 }
 
 /// The folder of a run.
@@ -85,9 +107,9 @@ impl RunFolder {
     }
 
     /// Returns whether the run began with these evaluations.
-    pub(super) fn began_with(&self, evaluation: &EvaluationTable) -> bool {
+    fn began_with(&self, now: &MeasuredSets) -> bool {
         let began = LocatedRecipe::read(&self.path.join("recipe.toml"), &[]);
-        began.is_ok_and(|began| began.recipe.evaluation == *evaluation)
+        began.is_ok_and(|began| json!(began.recipe.evaluation) == now.evaluation)
     }
 
     /// Reads the scores of an earlier evaluation.
@@ -100,33 +122,46 @@ impl RunFolder {
     pub(super) fn write_scores(&self, when: &str, scores: &[Scores]) -> Result<(), FinetuneError> {
         let folder = self.path.join("evaluation");
         std::fs::create_dir_all(&folder).map_err(FileError::at(&folder))?;
-        let pretty = |json: &serde_json::Value| format!("{json:#}\n").into_bytes();
+        let pretty = |json: &Value| format!("{json:#}\n").into_bytes();
         self.write(&format!("evaluation/{when}.json"), &pretty(&maana_eval::to_json(scores).into()))?;
-        self.write(&format!("evaluation/{when}.scores.json"), &pretty(&serde_json::json!(scores)))
+        self.write(&format!("evaluation/{when}.scores.json"), &pretty(&json!(scores)))
     }
 
-    /// Checks that the sets of an earlier start, whose measurements may be compared with those of
-    /// this one, are the same, and remembers the fingerprints of all.
-    pub(super) fn check_sets(&self, mut sets: BTreeMap<String, String>, resume: bool) -> Result<(), FinetuneError> {
+    /// Returns whether the measurements of an earlier start are of the same `[evaluation]` and sets
+    /// as those of this one, whose fingerprints are remembered.
+    ///
+    /// # Errors
+    /// If only the content of sets has changed: names them.
+    pub(super) fn has_measured(&self, now: &MeasuredSets, resume: bool) -> Result<bool, FinetuneError> {
         let folder = self.path.join("evaluation");
-        let file = folder.join("sets.json");
-        if resume && let Some(earlier) = read_json::<BTreeMap<String, String>>(file)? {
-            let is_other = |(name, now): &(&String, &String)| earlier.get(*name).is_some_and(|then| then != *now);
-            let changed: Vec<&str> = sets.iter().filter(is_other).map(|(name, _)| name.as_str()).collect();
-            if !changed.is_empty() {
-                return Err(FinetuneError::Fit(format!(
-                    "{}: the content of sets has changed since this run began, so that its measurements cannot be \
-                     compared: {}; restore their files, or remove this folder to measure the base, and blends with it, \
-                     again",
-                    folder.display(),
-                    changed.join(", ")
-                )));
+        let earlier: Option<MeasuredSets> = if resume { read_json(folder.join("sets.json"))? } else { None };
+        let is_same = match &earlier {
+            Some(earlier) if earlier.evaluation == now.evaluation => {
+                let changed = earlier.changed(now);
+                if !changed.is_empty() {
+                    return Err(FinetuneError::Fit(format!(
+                        "{}: the content of sets has changed since this run began, so that its measurements cannot be \
+                         compared: {}; restore their files, or remove this folder to measure the base, and blends \
+                         with it, again",
+                        folder.display(),
+                        changed.join(", ")
+                    )));
+                }
+                true
             }
-            sets = earlier.into_iter().chain(sets).collect();
+            Some(_) => false,
+            // Versions without the file trusted the recipe.
+            None => resume && self.began_with(now),
+        };
+        let before = folder.join("before.scores.json");
+        if !is_same && before.exists() {
+            // Before the fingerprints, which would vouch for them.
+            std::fs::remove_file(&before).map_err(FileError::at(&before))?;
         }
         std::fs::create_dir_all(&folder).map_err(FileError::at(&folder))?;
-        let json = serde_json::to_string_pretty(&sets).expect("names and fingerprints are plain data") + "\n";
-        self.write("evaluation/sets.json", json.as_bytes())
+        let json = serde_json::to_string_pretty(now).expect("names and fingerprints are plain data") + "\n";
+        self.write("evaluation/sets.json", json.as_bytes())?;
+        Ok(is_same)
     }
 
     /// Returns the path of the measured blends.

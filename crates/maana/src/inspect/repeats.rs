@@ -34,7 +34,8 @@ fn has_repeat(keys: &[u32]) -> bool {
     keys.iter().enumerate().any(|(place, key)| keys[..place].contains(key))
 }
 
-/// Returns the expected share of rows that meet a row with a text of theirs, in the first two columns.
+/// Returns the expected share of rows that meet a row with a text of theirs. Texts of the first two
+/// columns count.
 fn share(keys: &[u32], columns: usize, rows: usize, batch_size: usize) -> f64 {
     if columns < 2 || rows < 2 {
         return 0.0;
