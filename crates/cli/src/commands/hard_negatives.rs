@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 /// Find hard negatives for training: texts similar to the anchor of a pair that do not answer it.
 #[derive(clap::Args)]
 #[command(after_help = "\
-FILE contains pairs of a query and its document. The columns `anchor` and `positive` are read, or else the first two columns of texts, the query first. \
-Candidates are the documents of all pairs and the texts of --corpus. The options are those of mine_hard_negatives of \
-Sentence Transformers. The output has the columns anchor (the query), positive (the document) and negative.
+FILE contains pairs of a query and its document. The columns `anchor` and `positive` are read, or else the first two \
+columns of texts, the query first. Candidates are the documents of all pairs and the texts of --corpus. The options are \
+those of mine_hard_negatives of Sentence Transformers. The output has the columns anchor (the query), positive (the \
+document) and negative.
 
 Examples:
   maana hard-negatives pairs.jsonl --model MODEL --relative-margin 0.05 --output triplets.jsonl
